@@ -1,0 +1,75 @@
+"""Every error that a user can cause or mend. `cli.main` prints its one line and exits with 2; a bug keeps its traceback.
+
+EditHarnessError
+├── UsageError              what was typed: flags, numbers, names
+│   ├── UnknownNameError    no such method, task, model, preset, option; names the nearest
+│   ├── ScheduleError       a malformed schedule
+│   └── OptionError         a method option of the wrong type or out of range
+├── PluginError             a plugin that cannot be loaded, clashes with another, or raised
+├── DataError               a data file: missing, unreadable, wrong schema, empty
+│   └── NotCachedError      nothing local and no network
+├── ModelError              a model that cannot be loaded or is not supported
+├── MethodError             an editing method cannot run here
+│   └── EditError           one edit cannot be made: recorded as failed, the run goes on
+└── RecordError             a run record: unreadable, wrong schema, not writable
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EditHarnessError(Exception):
+    """The root: its text is one line that says what is wrong, where, and what to type instead."""
+
+
+class UsageError(EditHarnessError):
+    """What was typed cannot be done."""
+
+
+class UnknownNameError(UsageError):
+    """A name that nothing answers to. `kind` is the noun to print; `known` the names there are."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names) or 'none'}"
+        super().__init__(f"unknown {kind} {name!r}: {advice}{' ' + hint if hint else ''}")
+        self.kind, self.name, self.nearest = kind, name, near[0] if near else None
+
+
+class ScheduleError(UsageError):
+    """A malformed schedule."""
+
+
+class OptionError(UsageError):
+    """A method option of the wrong type or out of range."""
+
+
+class PluginError(EditHarnessError):
+    """A plugin that cannot be loaded, clashes with another, or raised."""
+
+
+class DataError(EditHarnessError):
+    """A data file that is missing, unreadable, of the wrong schema, or empty."""
+
+
+class NotCachedError(DataError):
+    """Nothing local and no network: the text names the file or command that helps."""
+
+
+class ModelError(EditHarnessError):
+    """A model that cannot be loaded or whose architecture is not supported."""
+
+
+class MethodError(EditHarnessError):
+    """An editing method cannot run here."""
+
+
+class EditError(MethodError):
+    """One edit cannot be made: it is recorded as failed with this reason and the run goes on."""
+
+
+class RecordError(EditHarnessError):
+    """A run record that cannot be read, does not fit its schema, or cannot be written."""

@@ -1,0 +1,90 @@
+"""What an author of a method writes: a class derived from Method with one function, `edit`.
+
+    class Rome(Method[RomeOptions]):
+        def edit(self, host, edits, state): ...      # -> Step(patch, state, statuses); the model is left as found
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from editharness.types import Case, Edit, State, Step
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Generator, Tensor, nn
+
+    from editharness.locate.moments import Moments
+    from editharness.models.modules import ModuleMap
+    from editharness.models.spans import Prompts
+    from editharness.patch import Patch, WeightPatch
+
+O = TypeVar("O")
+
+
+class Host(Protocol):
+    """What the harness lends a method: the model as edited so far, and what is known about it.
+
+    `model` is in eval mode with gradients off; whatever a method changes on it must be undone (`recording` does).
+    """
+
+    @property
+    def model(self) -> nn.Module: ...
+    @property
+    def tokenizer(self) -> Any: ...
+    @property
+    def modules(self) -> ModuleMap: ...
+    @property
+    def rng(self) -> Generator: ...
+    @property
+    def device(self) -> torch.device: ...
+
+    def encode(self, edits: Sequence[Edit], templates: Sequence[str] = ("{}",), *, targets: bool = True) -> Prompts:
+        """Every edit under every template, edit-major: ids, masks, labels, position of the subject's last token."""
+
+    def templates(self, count: int, length: int) -> tuple[str, ...]:
+        """`count` sampled context templates ("text. {}") of the unedited model, seeded; "{}" is not among them."""
+
+    def moments(self, layer: int) -> Moments:
+        """Second moments of the keys of `layer` in the UNEDITED model; computed once and cached by content."""
+
+    def original(self, parameter: str) -> Tensor:
+        """The unedited weight W0 of a parameter, fp32."""
+
+    def recording(self, *globs: str) -> AbstractContextManager[RecordedPatch]:
+        """Run in-place editing code; on exit the model is restored bit for bit and the change is in `.patch`."""
+
+    def progress(self, done: int, total: int, what: str) -> None:
+        """Tell the user how far a long step is."""
+
+
+class RecordedPatch(Protocol):
+    """What `Host.recording` yields; `patch` is set when the context is left."""
+
+    patch: WeightPatch | None
+
+
+class Method(Generic[O]):
+    """An editing method. Only `edit` is required."""
+
+    def __init__(self, options: O) -> None:
+        self.options = options
+
+    def prepare(self, host: Host, train: Sequence[Case]) -> State:
+        """Once per base model, for methods that train; cached by content, its cost reported apart."""
+        return {}
+
+    def edit(self, host: Host, edits: Sequence[Edit], state: State) -> Step:
+        """Write `edits` into the model that `host` holds, given the state after earlier batches."""
+        raise NotImplementedError(f"{type(self).__name__} must define edit()")
+
+    def edit_each(self, host: Host, edits: Sequence[Edit], state: State) -> Iterator[Step]:
+        """`single`: every edit on the same start. Override to optimise all values in one batch."""
+        for one in edits:
+            yield self.edit(host, [one], state)
+
+    def view(self, host: Host, total: Patch) -> Patch:
+        """What is evaluated and exported at a checkpoint; never carried on."""
+        return total

@@ -1,0 +1,1 @@
+"""Editing methods, one file each, named as the paper names them."""

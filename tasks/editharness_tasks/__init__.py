@@ -1,0 +1,1 @@
+"""The lm-eval tasks that ship with editharness."""
