@@ -1,9 +1,9 @@
 """The plugin surface: what a distribution may offer (entry-point group "editharness") and what it may observe.
 
-    # pyproject.toml                              # my_plugin.py
-    [project.entry-points.editharness]            from editharness import hookimpl
-    mine = "my_plugin"                            @hookimpl
-                                                  def register_methods(register): register(MethodSpec(...))
+# pyproject.toml                              # my_plugin.py
+[project.entry-points.editharness]            from editharness import hookimpl
+mine = "my_plugin"                            @hookimpl
+                                              def register_methods(register): register(MethodSpec(...))
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from editharness.types import DatasetSpec, JudgeSpec, MethodSpec, ProtocolSpec, Step, TaskFolder
+    from editharness.types import DatasetSpec, JudgeSpec, MethodSpec, ModelSpec, ProtocolSpec, Step, TaskFolder
 
 GROUP = "editharness"
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -35,6 +35,10 @@ class Hooks:
     @hookspec
     def register_datasets(self, register: Callable[[DatasetSpec], None]) -> None:
         """Offer data sets: where the file comes from and the function that reads it into cases."""
+
+    @hookspec
+    def register_models(self, register: Callable[[ModelSpec], None]) -> None:
+        """Offer small models that ship inside a package, under a name for --model."""
 
     @hookspec
     def register_tasks(self, register: Callable[[TaskFolder], None]) -> None:

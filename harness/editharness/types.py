@@ -134,7 +134,9 @@ class Schedule:
         """Read `single`, `fresh:K`, `sequential`, `batch:K` or `all`; raises ScheduleError."""
         match = _SCHEDULE.fullmatch(text)
         if match is None:
-            raise ScheduleError(f"schedule {text!r}: use single, fresh:K, sequential, batch:K or all (K a number from 1)")
+            raise ScheduleError(
+                f"schedule {text!r}: use single, fresh:K, sequential, batch:K or all (K a number from 1)"
+            )
         word, kind, size = match.groups()
         if word is not None:
             return cls(size=None if word == "all" else 1, carry=word != "single")
@@ -229,6 +231,20 @@ class DatasetSpec:
     ref: str
     licence: str
     sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A registered small model that ships inside a package: a folder as transformers saves it.
+
+    `card` is the JSON of its validity card: what was measured of it, and what was wanted.
+    """
+
+    name: str
+    title: str
+    folder: Path
+    licence: str
+    card: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,106 @@
-"""The command line."""
+"""The command line: `editharness COMMAND [options]`. Each command is a module with `arguments(parser)` and `run(args)`.
+
+A command's module is imported only when it is typed, and imports torch only inside `run`, so that help is instant.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from editharness import __version__
+from editharness.errors import EditHarnessError, UnknownNameError
+
+PROGRAM = "editharness"
+USAGE_ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+TRACEBACK = "EDITHARNESS_TRACEBACK"
+"""Environment variable: set it to see where an error of one line comes from."""
 
 
-def main() -> int:
-    """Entry point."""
-    return 0
+@dataclass(frozen=True)
+class Command:
+    """A command: where it is defined and its line in the help."""
+
+    module: str
+    summary: str
+
+
+COMMANDS: Mapping[str, Command] = {
+    "eval": Command("editharness.cli.eval", "write edits into a model and measure what became of it"),
+    "leaderboard": Command("editharness.cli.leaderboard", "show the records of runs as tables"),
+    "methods": Command("editharness.cli.listing", "list the editing methods; NAME shows its options and presets"),
+    "protocols": Command("editharness.cli.listing", "list the evaluation protocols"),
+    "tasks": Command("editharness.cli.listing", "list the lm-eval tasks that come with plugins"),
+    "datasets": Command("editharness.cli.listing", "list the data sets and where they come from"),
+    "models": Command("editharness.cli.listing", "list packaged models and models with presets; NAME shows its card"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status: 0, 2 for what the user can mend (one line says what), 130 when interrupted."""
+    try:
+        status = _dispatch(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return status
+    except EditHarnessError as error:
+        if os.environ.get(TRACEBACK):
+            raise
+        print(f"{PROGRAM}: {' '.join(str(error).split())}", file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # the reader (head, less) has gone: nothing left to say, and the flush at exit must not complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if argv[0] in ("-V", "--version"):
+        print(f"{PROGRAM} {__version__}")
+        return 0
+    if argv[0] not in COMMANDS:
+        kind = "option" if argv[0].startswith("-") else "command"
+        known = ["--help", "--version"] if kind == "option" else COMMANDS
+        raise UnknownNameError(kind, argv[0], known, hint=f"(see {PROGRAM} --help)")
+    return _run(argv[0], argv[1:])
+
+
+def _run(name: str, rest: list[str]) -> int:
+    import importlib
+
+    from editharness.cli.common import Parser
+
+    command = COMMANDS[name]
+    module = importlib.import_module(command.module)
+    parser = Parser(prog=f"{PROGRAM} {name}", description=command.summary[0].upper() + command.summary[1:] + ".")
+    parser.set_defaults(command=name)
+    module.arguments(parser)
+    try:
+        args = parser.parse_args(rest)
+    except SystemExit as stop:  # --help has been printed
+        return int(stop.code or 0)
+    return int(module.run(args))
+
+
+def _help() -> str:
+    width = max(len(name) for name in COMMANDS)
+    lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"usage: {PROGRAM} COMMAND [options]",
+            "",
+            "Measures what knowledge editing really does to a language model.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            f"{PROGRAM} COMMAND --help shows a command's options; {PROGRAM} --version the version.",
+        ]
+    )

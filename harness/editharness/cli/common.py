@@ -1,0 +1,172 @@
+"""What commands share: a parser whose complaints are one line, and tables for a terminal, a pipe, JSON, Markdown."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+from editharness.errors import UnknownNameError, UsageError
+
+FORMATS = ("table", "json", "markdown")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose complaints are UsageErrors, with the nearest flag for one that is unknown; no abbreviations."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **settings})
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError: `cli.main` prints it."""
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse, and `passed`: the flags that were typed, apart from the defaults.
+
+        What is left over is an UnknownNameError or UsageError.
+        """
+        words = list(sys.argv[1:] if args is None else args)
+        known, extra = self.parse_known_args(words, namespace)
+        if not extra:
+            typed = {word.partition("=")[0] for word in words}
+            flags = [action.dest for action in self._actions if typed.intersection(action.option_strings)]
+            known.passed = {dest: getattr(known, dest) for dest in flags}
+            return known
+        if extra[0].startswith("-"):
+            raise UnknownNameError("option", extra[0].partition("=")[0], self._option_string_actions, self._see)
+        raise UsageError(f"one argument too many: {extra[0]!r} {self._see}")
+
+    @property
+    def _see(self) -> str:
+        return f"(see {self.prog} --help)"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under named columns; a cell is text, a number, a truth value, None, or a list of texts."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[object]]
+    empty: str = "none"
+
+
+@dataclass(frozen=True)
+class Page:
+    """One thing in full: facts by name, then tables."""
+
+    title: str
+    facts: Mapping[str, object]
+    tables: Sequence[Table] = field(default=())
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Add --format."""
+    parser.add_argument("--format", choices=FORMATS, default="table", help="how to print (default: table)")
+
+
+def show_table(table: Table, form: str, stream: TextIO | None = None) -> None:
+    """Print a table in one of FORMATS."""
+    stream = stream or sys.stdout
+    if form == "json":
+        _json(_records(table), stream)
+    elif form == "markdown":
+        print(_markdown(table), file=stream)
+    else:
+        _plain(table, stream)
+
+
+def show_page(page: Page, form: str, stream: TextIO | None = None) -> None:
+    """Print a page in one of FORMATS."""
+    stream = stream or sys.stdout
+    if form == "json":
+        tables = {_key(table.title): _records(table) for table in page.tables}
+        _json({_key(k): _plain_value(v) for k, v in page.facts.items()} | tables, stream)
+    elif form == "markdown":
+        facts = "\n".join(f"- {name}: {words(value)}" for name, value in page.facts.items() if words(value))
+        parts = [f"# {page.title}", facts, *(f"## {t.title}\n\n{_markdown(t)}" for t in page.tables)]
+        print("\n\n".join(part for part in parts if part), file=stream)
+    else:
+        width = max(map(len, page.facts), default=0)
+        print(page.title, file=stream)
+        for name, value in page.facts.items():
+            if words(value):
+                print(f"  {name:<{width}}  {words(value)}", file=stream)
+        for table in page.tables:
+            print(f"\n{table.title}", file=stream)
+            _plain(table, stream)
+
+
+def words(value: object) -> str:
+    """A cell as text."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+    if isinstance(value, list | tuple):
+        return ", ".join(words(part) for part in value)
+    return str(value)
+
+
+def _plain(table: Table, stream: TextIO) -> None:
+    """For a person: fitted to a terminal, unbroken lines into a pipe; a column without any entry is left out."""
+    cells = [[words(cell) for cell in row] for row in table.rows]
+    used = [i for i in range(len(table.columns)) if any(row[i] for row in cells)]
+    headers = [table.columns[i] for i in used]
+    cells = [[row[i] for i in used] for row in cells]
+    if not cells:
+        print(table.empty, file=stream)
+    elif stream.isatty():
+        _rich(headers, cells, stream)
+    else:
+        from tabulate import tabulate
+
+        print(tabulate(cells, headers=headers, tablefmt="simple", disable_numparse=True), file=stream)
+
+
+def _rich(headers: Sequence[str], cells: Sequence[Sequence[str]], stream: TextIO) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for i, header in enumerate(headers):
+        shown.add_column(header, style="bold" if i == 0 else "", no_wrap=i == 0, overflow="fold")
+    for row in cells:
+        shown.add_row(*map(Text, row))
+    Console(file=stream, highlight=False).print(shown)
+
+
+def _markdown(table: Table) -> str:
+    if not table.rows:
+        return table.empty
+    lines = [table.columns, ["---"] * len(table.columns)]
+    lines += [[words(cell).replace("|", "\\|") for cell in row] for row in table.rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _records(table: Table) -> list[dict[str, object]]:
+    names = [_key(column) for column in table.columns]
+    return [dict(zip(names, map(_plain_value, row), strict=True)) for row in table.rows]
+
+
+def _json(value: object, stream: TextIO) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False), file=stream)
+
+
+def _plain_value(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    return [_plain_value(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _key(title: str) -> str:
+    return title.replace(" ", "_")

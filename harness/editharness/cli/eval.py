@@ -1,0 +1,170 @@
+"""`editharness eval`: edit a model, ask it, print the board, write the record."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from editharness.errors import UsageError
+from editharness.types import Schedule
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from editharness.config import RunConfig
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `eval`; lm-eval's spellings are accepted where they differ."""
+    parser.description = (
+        "Edit a model with a method, ask every question of a task, print the board and write the record."
+    )
+    parser.add_argument("--method", required=True, help="editing method; see `editharness methods`")
+    parser.add_argument("--task", "--tasks", required=True, help="<protocol>_<data set>; see `editharness protocols`")
+    parser.add_argument("--model", default="pocket", help="pocket, a hub id, or a folder (default: %(default)s)")
+    parser.add_argument("--revision", help="branch, tag or commit of a hub model")
+    parser.add_argument("--preset", help="whose option values: paper, sand, easyedit, ... (default: by model)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set one option of the method")
+    parser.add_argument("--edits", type=_positive, default=100, help="facts to write (default: %(default)s)")
+    parser.add_argument("--limit", type=_positive, help="ask only the first N cases; the row is marked partial")
+    parser.add_argument("--seed", type=_natural, default=0, help="0: file order; else a random order (default: 0)")
+    parser.add_argument(
+        "--schedule", default="batch:100", help="single, fresh:K, sequential, batch:K or all (default: %(default)s)"
+    )
+    parser.add_argument("--data", action="append", default=[], metavar="NAME=FILE", help="the file of a data set")
+    parser.add_argument("--corpus", type=Path, help="text for second moments, one document per line")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="number format (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:0, mps (default: %(default)s)")
+    parser.add_argument("--batch_size", "--batch-size", type=_positive, default=64, help="rows asked at once")
+    parser.add_argument("--output", type=Path, default=Path("runs"), help="where records go (default: %(default)s)")
+    parser.add_argument(
+        "--format", choices=("table", "json", "markdown"), default="table", help="how to print the board"
+    )
+    parser.add_argument("--trust-remote-code", action="store_true", help="run a hub model's own code")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the run and show its board."""
+    os.environ.setdefault("TQDM_DISABLE", "1")  # one progress bar is enough: ours
+    config = configure(args)
+    # what can be known to be wrong is said before torch is loaded
+    from editharness.presets import resolve
+    from editharness.registry import load_plugins
+    from editharness.store.write import check_writable
+
+    registry = load_plugins()
+    resolve(registry.method(config.method), None, config.settings)
+    registry.protocol_and_data(config.task)
+    _known_data(config, registry.datasets)
+    check_writable(config.output)
+
+    from editharness.leaderboard.show import show_records
+    from editharness.recording import write_run
+    from editharness.runner import run as run_config
+
+    with reporter() as report:
+        outcome = run_config(config, registry, report)
+        path = write_run(outcome, registry)
+    registry.run_finished(path)
+    show_records([path], args.format)
+    if args.format == "table":
+        notice(f"record: {path}")
+    return 0
+
+
+def configure(args: argparse.Namespace) -> RunConfig:
+    """The configuration as typed; raises UsageError."""
+    from editharness.config import RunConfig, parse_files
+    from editharness.options import parse_settings
+
+    if args.limit is not None and args.limit > args.edits:
+        raise UsageError(f"--limit {args.limit}: only {args.edits} facts are written; ask at most that many")
+    return RunConfig(
+        method=args.method,
+        task=args.task,
+        model=args.model,
+        revision=args.revision,
+        preset=args.preset,
+        settings=parse_settings(args.set),
+        edits=args.edits,
+        limit=args.limit,
+        seed=args.seed,
+        schedule=Schedule.parse(args.schedule),
+        dtype=args.dtype,
+        device=args.device,
+        batch_size=args.batch_size,
+        data=parse_files(args.data),
+        corpus=args.corpus,
+        output=args.output,
+        trust_remote_code=args.trust_remote_code,
+        passed={flag: value.name if isinstance(value, Path) else value for flag, value in args.passed.items()},
+    )
+
+
+def _known_data(config: RunConfig, datasets: Mapping[str, Any]) -> None:
+    from editharness.errors import DataError, UnknownNameError
+
+    for name, path in config.data.items():
+        if name not in datasets:
+            raise UnknownNameError("data set", name, datasets, hint="(in --data)")
+        if not path.is_file():
+            raise DataError(f"--data {name}={path}: no such file")
+
+
+def _positive(text: str) -> int:
+    number = _natural(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1")
+    return number
+
+
+def _natural(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 0")
+    return int(text)
+
+
+class ProgressReporter:
+    """One line of Rich progress per stage, on stderr."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress, self.task = progress, progress.add_task("starting", total=None)
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """The run enters a stage; `total` is None where its length is not known."""
+        self.progress.reset(self.task, description=name, total=total)
+
+    def advance(self, done: int = 1) -> None:
+        """`done` more of the stage's total."""
+        self.progress.advance(self.task, done)
+
+
+@contextmanager
+def reporter() -> Iterator[ProgressReporter]:
+    """A progress bar that goes away when the run is over; silent where stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield ProgressReporter(progress)
+
+
+def notice(text: str) -> None:
+    """A line beside the board, on stderr so that stdout stays the board."""
+    import sys
+
+    print(text, file=sys.stderr)

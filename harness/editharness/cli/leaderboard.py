@@ -1,0 +1,95 @@
+"""`editharness leaderboard DIR...`: run records as tables of comparable runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from editharness.errors import RecordError, UsageError
+
+_FORMATS = {".md": "markdown", ".json": "json"}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="DIR", help="a folder with records below it, or a record"
+    )
+    parser.add_argument(
+        "--format", choices=("table", "json", "markdown"), help="default: by the file's ending, else table"
+    )
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument("--output", type=Path, metavar="FILE", help="write to FILE")
+    target.add_argument("--check", type=Path, metavar="FILE", help="exit 1 if FILE is not what would be written")
+    target.add_argument(
+        "--verify", action="store_true", help="recompute every record from the scores beside it; exit 1 if not so"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print, write or check the boards of all records found; 1 where a file or a record is not what it should be."""
+    from editharness.leaderboard.rows import boards
+    from editharness.leaderboard.show import as_text, load, show_records
+
+    if args.verify:
+        return _verify(args.paths)
+    file: Path | None = args.output or args.check
+    form = args.format or (_FORMATS.get(file.suffix, "table") if file else "table")
+    command = _command(args.paths, form, file)
+    if file is None:
+        show_records(args.paths, form, command)
+        return 0
+    text = as_text(boards(load(args.paths)), form, command)
+    return _check(file, text, command) if args.check else _write(file, text)
+
+
+def _verify(paths: Sequence[Path]) -> int:
+    from editharness.leaderboard.text import plain
+    from editharness.store import find_records, verify
+
+    found = find_records(paths)
+    problems = [f"{path}: {problem}" for path in found for problem in verify(path)]
+    for problem in problems:
+        print(plain(problem, 400), file=sys.stderr)
+    if not problems:
+        print(f"{len(found)} record{'s' if len(found) > 1 else ''} recomputed: all as written")
+    return 1 if problems else 0
+
+
+def _command(paths: Sequence[Path], form: str, file: Path | None) -> str:
+    """The line that makes the file again, from where it was typed."""
+    words = ["editharness", "leaderboard", *(_relative(path) for path in paths), "--format", form]
+    return shlex.join([*words, "--output", _relative(file)] if file else words)
+
+
+def _relative(path: Path) -> str:
+    """The path as seen from here: a generated file must not hold the folders of its author."""
+    inside = os.path.relpath(path)
+    return path.name if inside.startswith("..") else Path(inside).as_posix()
+
+
+def _check(file: Path, text: str, command: str) -> int:
+    try:
+        if file.read_text(encoding="utf-8") == text:
+            return 0
+        problem = "differs from its records"
+    except FileNotFoundError:
+        problem = "is not there"
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"{file}: cannot be read ({type(error).__name__})") from None
+    print(f"{file} {problem}: run {command}", file=sys.stderr)
+    return 1
+
+
+def _write(file: Path, text: str) -> int:
+    from editharness.store.write import replacing
+
+    if file.is_dir():
+        raise UsageError(f"--output {file}: is a folder; name a file in it")
+    with replacing(file) as out:
+        out.write(text.encode("utf-8"))
+    return 0
