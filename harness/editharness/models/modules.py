@@ -1,0 +1,179 @@
+"""Where the parts of a causal language model are: one table of layouts, read by module structure, never by model name.
+
+layout     blocks                attention   MLP's down projection   stored
+Llama      model.layers          self_attn   mlp.down_proj           Linear [d_h, d_k] (Qwen2, Mistral alike)
+GPT-2      transformer.h         attn        mlp.c_proj              Conv1D [d_k, d_h]
+GPT-J      transformer.h         attn        mlp.fc_out              Linear [d_h, d_k]; its head has a bias
+GPT-NeoX   gpt_neox.layers       attention   mlp.dense_4h_to_h       Linear [d_h, d_k]
+
+The key of a layer is the input of its down projection; formulas use the math orientation [d_h, d_k].
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from editharness.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SUPPORTED = "Llama, Qwen2, Mistral, GPT-2, GPT-J, GPT-NeoX and models whose blocks are built like one of these"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names inside one family: `blocks` and `final_norm` from the model, the rest from a block."""
+
+    blocks: str
+    attention: str
+    mlp: str
+    down: str
+    final_norm: str
+
+
+LLAMA = Layout("model.layers", "self_attn", "mlp", "mlp.down_proj", "model.norm")
+GPT2 = Layout("transformer.h", "attn", "mlp", "mlp.c_proj", "transformer.ln_f")
+GPTJ = Layout("transformer.h", "attn", "mlp", "mlp.fc_out", "transformer.ln_f")
+NEOX = Layout("gpt_neox.layers", "attention", "mlp", "mlp.dense_4h_to_h", "gpt_neox.final_layer_norm")
+LAYOUTS = (LLAMA, GPT2, GPTJ, NEOX)
+
+
+@dataclass(frozen=True)
+class ModuleMap:
+    """Dotted names of the parts of one model. Layers count from 0; a layer outside the model raises ModelError.
+
+    `tied` holds the names of parameters that are one tensor under two names (tied embeddings).
+    """
+
+    blocks: tuple[str, ...]
+    layout: Layout
+    final_norm: str
+    head: str
+    embedding: str
+    hidden_size: int
+    key_sizes: tuple[int, ...]
+    stored_transposed: tuple[bool, ...]
+    tied: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def layers(self) -> int:
+        """How many blocks there are."""
+        return len(self.blocks)
+
+    def attention(self, layer: int) -> str:
+        """The attention module; its output is a tuple whose first item is [B, T, d_h]."""
+        return f"{self.block(layer)}.{self.layout.attention}"
+
+    def mlp(self, layer: int) -> str:
+        """The MLP module; its output is [B, T, d_h]."""
+        return f"{self.block(layer)}.{self.layout.mlp}"
+
+    def down_projection(self, layer: int) -> str:
+        """The MLP's last linear map; its input [B, T, d_k] is the key."""
+        return f"{self.block(layer)}.{self.layout.down}"
+
+    def down_weight(self, layer: int) -> str:
+        """The parameter that locate-then-edit methods change."""
+        return f"{self.down_projection(layer)}.weight"
+
+    def key_size(self, layer: int) -> int:
+        """d_k, the width of the down projection's input."""
+        self.block(layer)
+        return self.key_sizes[layer]
+
+    def transposed(self, layer: int) -> bool:
+        """Whether the down weight is stored as [d_k, d_h] (Conv1D)."""
+        self.block(layer)
+        return self.stored_transposed[layer]
+
+    def block(self, layer: int) -> str:
+        """The block of a layer."""
+        if not 0 <= layer < self.layers:
+            raise ModelError(f"layer {layer}: the model has layers 0 to {self.layers - 1}")
+        return self.blocks[layer]
+
+
+def module_map(model: nn.Module) -> ModuleMap:
+    """The map of a causal language model, by its structure.
+
+    Raises ModelError for encoder-decoders, mixtures of experts and anything else without one down projection per block.
+    """
+    modules = dict(model.named_modules())
+    layout = _find_layout(model, modules)
+    count = len(list(modules[layout.blocks].children()))
+    blocks = tuple(f"{layout.blocks}.{i}" for i in range(count))
+    downs = [modules[f"{block}.{layout.down}"] for block in blocks]
+    transposed = tuple(isinstance(down, Conv1D) for down in downs)
+    shapes = [_math_shape(down, flag) for down, flag in zip(downs, transposed, strict=True)]
+    return ModuleMap(
+        blocks=blocks,
+        layout=layout,
+        final_norm=layout.final_norm,
+        head=_name_of(modules, _asked(model, "get_output_embeddings"), "output head"),
+        embedding=_name_of(modules, _asked(model, "get_input_embeddings"), "token embedding"),
+        hidden_size=shapes[0][0],
+        key_sizes=tuple(shape[1] for shape in shapes),
+        stored_transposed=transposed,
+        tied=tied_parameters(model),
+    )
+
+
+def tied_parameters(model: nn.Module) -> frozenset[str]:
+    """Names of parameters that share their tensor with another name: changing one changes the other too."""
+    named = list(model.named_parameters(remove_duplicate=False))
+    uses = Counter(id(parameter) for _, parameter in named)
+    return frozenset(name for name, parameter in named if uses[id(parameter)] > 1)
+
+
+def to_math(weight: Tensor, transposed: bool) -> Tensor:
+    """A stored weight or delta in math orientation [d_h, d_k]; a view."""
+    return weight.mT if transposed else weight
+
+
+def to_stored(weight: Tensor, transposed: bool) -> Tensor:
+    """A weight or delta in math orientation [d_h, d_k] in the orientation that the module stores; a view."""
+    return weight.mT if transposed else weight
+
+
+def _find_layout(model: nn.Module, modules: dict[str, nn.Module]) -> Layout:
+    for layout in LAYOUTS:
+        blocks = modules.get(layout.blocks)
+        children = list(blocks.children()) if isinstance(blocks, nn.ModuleList) else []
+        parts = (layout.attention, layout.mlp, layout.down)
+        names = [f"{layout.blocks}.{i}.{part}" for i in range(len(children)) for part in parts]
+        downs = [modules.get(f"{layout.blocks}.{i}.{layout.down}") for i in range(len(children))]
+        if children and layout.final_norm in modules and all(name in modules for name in names) and _editable(downs):
+            return layout
+    kind = getattr(getattr(model, "config", None), "model_type", None) or type(model).__name__
+    raise ModelError(f"model type {kind!r} is not supported: use {SUPPORTED}")
+
+
+def _editable(downs: list[nn.Module | None]) -> bool:
+    return all(
+        isinstance(down, (nn.Linear, Conv1D)) and down.weight.ndim == 2 and down.weight.is_floating_point()
+        for down in downs
+    )
+
+
+def _math_shape(down: nn.Module, transposed: bool) -> tuple[int, int]:
+    weight = down.get_parameter("weight")
+    rows, columns = to_math(weight, transposed).shape
+    return rows, columns
+
+
+def _asked(model: nn.Module, function: str) -> Any:
+    getter = getattr(model, function, None)
+    return getter() if getter is not None else None
+
+
+def _name_of(modules: dict[str, nn.Module], wanted: Any, what: str) -> str:
+    for name, module in modules.items():
+        if module is wanted:
+            return name
+    raise ModelError(f"the model has no {what}: load it as a causal language model")
