@@ -1,7 +1,7 @@
 """What an author of a method writes: a class derived from Method with one function, `edit`.
 
-    class Rome(Method[RomeOptions]):
-        def edit(self, host, edits, state): ...      # -> Step(patch, state, statuses); the model is left as found
+class Rome(Method[RomeOptions]):
+    def edit(self, host, edits, state): ...      # -> Step(patch, state, statuses); the model is left as found
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from editharness.models.spans import Prompts
     from editharness.patch import Patch, WeightPatch
 
-O = TypeVar("O")
+OptionsT = TypeVar("OptionsT")
 
 
 class Host(Protocol):
@@ -31,15 +31,24 @@ class Host(Protocol):
     """
 
     @property
-    def model(self) -> nn.Module: ...
+    def model(self) -> nn.Module:
+        """The model as edited so far."""
+
     @property
-    def tokenizer(self) -> Any: ...
+    def tokenizer(self) -> Any:
+        """Its fast tokenizer."""
+
     @property
-    def modules(self) -> ModuleMap: ...
+    def modules(self) -> ModuleMap:
+        """Where blocks, MLPs and down projections lie in this architecture."""
+
     @property
-    def rng(self) -> Generator: ...
+    def rng(self) -> Generator:
+        """A generator seeded by the run; the global one is not to be used."""
+
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> torch.device:
+        """Where the model's weights are."""
 
     def encode(self, edits: Sequence[Edit], templates: Sequence[str] = ("{}",), *, targets: bool = True) -> Prompts:
         """Every edit under every template, edit-major: ids, masks, labels, position of the subject's last token."""
@@ -47,8 +56,11 @@ class Host(Protocol):
     def templates(self, count: int, length: int) -> tuple[str, ...]:
         """`count` sampled context templates ("text. {}") of the unedited model, seeded; "{}" is not among them."""
 
-    def moments(self, layer: int) -> Moments:
-        """Second moments of the keys of `layer` in the UNEDITED model; computed once and cached by content."""
+    def moments(self, layer: int, *, together: Sequence[int] = ()) -> Moments:
+        """Second moments of the keys of `layer` in the UNEDITED model; computed once and cached by content.
+
+        Layers in `together` that are missing as well are collected in the same pass over the corpus.
+        """
 
     def original(self, parameter: str) -> Tensor:
         """The unedited weight W0 of a parameter, fp32."""
@@ -66,10 +78,10 @@ class RecordedPatch(Protocol):
     patch: WeightPatch | None
 
 
-class Method(Generic[O]):
+class Method(Generic[OptionsT]):
     """An editing method. Only `edit` is required."""
 
-    def __init__(self, options: O) -> None:
+    def __init__(self, options: OptionsT) -> None:
         self.options = options
 
     def prepare(self, host: Host, train: Sequence[Case]) -> State:

@@ -1,0 +1,137 @@
+"""LocalHost: what the harness lends a method, over a model in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from editharness.inplace import Recording, recording
+from editharness.locate.moments import MAX_LENGTH, Moments, MomentStore, collect, corpus_digest
+from editharness.locate.templates import context_templates
+from editharness.models.modules import ModuleMap, module_map
+from editharness.models.spans import Prompts, encode_edits
+from editharness.patch import Masters
+from editharness.types import Edit
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from editharness.models.load import LoadedModel
+
+
+class LocalHost:
+    """Implements method.Host for one loaded model.
+
+    `texts` is the corpus of second moments, or a function that fetches it when it is first needed. `cache` is the
+    folder for second moments (None: keep none). Whoever else edits the model, the timeline above all, does so through
+    `masters`, so that second moments and `original` are those of the unedited model at any moment.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        *,
+        seed: int,
+        texts: Sequence[str] | Callable[[], Sequence[str]] = (),
+        cache: Path | None = None,
+        progress: Callable[[int, int, str], None] | None = None,
+        max_length: int = MAX_LENGTH,
+    ) -> None:
+        self.loaded = loaded
+        self.model: nn.Module = loaded.model
+        self.tokenizer: Any = loaded.tokenizer
+        self.modules: ModuleMap = module_map(self.model)
+        self.rng: Generator = torch.Generator().manual_seed(seed)
+        self.masters = Masters(self.model)
+        self.seed = seed
+        self._texts = texts
+        self._corpus: str | None = None
+        self._store = MomentStore(cache)
+        self._progress = progress
+        self._max_length = min(max_length, getattr(loaded.model.config, "max_position_embeddings", None) or max_length)
+        self._moments: dict[int, Moments] = {}
+        self._templates: dict[tuple[int, int], tuple[str, ...]] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's weights are."""
+        return next(self.model.parameters()).device
+
+    def encode(self, edits: Sequence[Edit], templates: Sequence[str] = ("{}",), *, targets: bool = True) -> Prompts:
+        """Every edit under every template, edit-major: ids, masks, labels, position of the subject's last token."""
+        return encode_edits(self.tokenizer, edits, templates, targets=targets)
+
+    def templates(self, count: int, length: int) -> tuple[str, ...]:
+        """`count` context templates of `length` tokens, sampled from the unedited model with the run's seed."""
+        key = (count, length)
+        if key not in self._templates:
+            generator = torch.Generator().manual_seed(self.seed * 1009 + length)
+            with self.unedited():
+                self._templates[key] = context_templates(self.model, self.tokenizer, count, length, generator)
+        return self._templates[key]
+
+    def moments(self, layer: int, *, together: Sequence[int] = ()) -> Moments:
+        """Second moments of the keys of `layer` in the unedited model; missing ones of `together` in the same pass."""
+        wanted = sorted({layer, *together} - self._moments.keys())
+        self._moments |= {one: found for one in wanted if (found := self._store.load(self._provenance(one)))}
+        missing = [one for one in wanted if one not in self._moments]
+        if missing:
+            self._moments |= self._collected(missing)
+        return self._moments[layer]
+
+    def original(self, parameter: str) -> Tensor:
+        """The unedited weight W0 of a parameter, fp32."""
+        return self.masters.original(parameter)
+
+    @contextmanager
+    def unedited(self) -> Iterator[None]:
+        """The model with its original weights, whatever is applied to it; on exit as it was."""
+        now = {name: self.masters.parameter(name).clone() for name in self.masters.touched}
+        for name in now:
+            self.masters.restore(name)
+        try:
+            yield
+        finally:
+            for name, bits in now.items():
+                self.masters.parameter(name).copy_(bits)
+
+    def recording(self, *globs: str) -> AbstractContextManager[Recording]:
+        """Run in-place editing code; on exit the model is restored bit for bit and the change is in `.patch`."""
+        return recording(self.model, *globs)
+
+    def progress(self, done: int, total: int, what: str) -> None:
+        """Tell the user how far a long step is."""
+        if self._progress is not None:
+            self._progress(done, total, what)
+
+    def _collected(self, layers: Sequence[int]) -> dict[int, Moments]:
+        with self.unedited():
+            made = collect(
+                self.model, self.modules, self.tokenizer, self._corpus_texts(), layers,
+                max_length=self._max_length, progress=lambda done, total: self.progress(done, total, "second moments"),
+            )  # fmt: skip
+        kept = {layer: Moments(m.c, m.tokens, self._provenance(layer)) for layer, m in made.items()}
+        for moments in kept.values():
+            self._store.save(moments)
+        return kept
+
+    def _corpus_texts(self) -> Sequence[str]:
+        if callable(self._texts):
+            self._texts = self._texts()
+        return self._texts
+
+    def _provenance(self, layer: int) -> dict[str, str | int]:
+        texts = self._corpus_texts()
+        self._corpus = self._corpus or corpus_digest(texts)
+        return {
+            "model": self.loaded.digest,
+            "layer": layer,
+            "corpus": self._corpus,
+            "documents": len(texts),
+            "max_length": self._max_length,
+        }

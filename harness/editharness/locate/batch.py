@@ -1,0 +1,130 @@
+"""What every locate-then-edit method does round its formula: leave out what cannot be edited, write layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from editharness.errors import EditError
+from editharness.locate.values import Site, Values, optimise_values
+from editharness.models.modules import to_stored
+from editharness.models.spans import essence_prompts
+from editharness.patch import LowRank, WeightPatch, apply
+from editharness.types import Edit, Status
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from editharness.locate.options import ValueOptions
+    from editharness.method import Host
+    from editharness.models.modules import ModuleMap
+
+
+@dataclass(frozen=True)
+class Found:
+    """Edits with a target value [n, d_h] each, and one status for every edit that was asked for, in order."""
+
+    edits: tuple[Edit, ...]
+    target: Tensor
+    statuses: tuple[Status, ...]
+
+    def each(self) -> Iterator[tuple[Status, Edit | None, Tensor]]:
+        """One (status, edit, target [1, d_h]) per edit asked for; the edit is None where there is no value."""
+        place = {edit.id: index for index, edit in enumerate(self.edits)}
+        for status in self.statuses:
+            index = place.get(status.edit_id)
+            yield (
+                status,
+                None if index is None else self.edits[index],
+                self.target[index : index + 1] if index is not None else self.target[:0],
+            )
+
+
+def find_values(
+    host: Host, edits: Sequence[Edit], layer: int, templates: Sequence[str], options: ValueOptions, site: Site = "block"
+) -> Found:
+    """Target values of all edits that have one; those that cannot be encoded or whose search broke down are failed."""
+    usable, failed = encodable(host, edits)
+    if not usable:
+        return Found((), torch.zeros(0, host.modules.hidden_size), tuple(failed[edit.id] for edit in edits))
+    values = optimise_values(
+        host.model, host.modules, layer, host.encode(usable, templates), essence_prompts(host.tokenizer, usable),
+        options, site=site, progress=lambda done, total: host.progress(done, total, "values"),
+    )  # fmt: skip
+    made = {edit.id: _status(edit, values, index) for index, edit in enumerate(usable)}
+    good = [index for index, edit in enumerate(usable) if made[edit.id].outcome == "done"]
+    statuses = tuple({**made, **failed}[edit.id] for edit in edits)
+    return Found(tuple(usable[index] for index in good), values.target[good], statuses)
+
+
+def encodable(host: Host, edits: Sequence[Edit]) -> tuple[list[Edit], dict[str, Status]]:
+    """The edits whose subject and target can be placed in their prompt, and a failed status for each of the others."""
+    usable, failed = [], {}
+    for edit in edits:
+        try:
+            host.encode([edit])
+        except EditError as error:
+            failed[edit.id] = Status(edit.id, "failed", str(error))
+        else:
+            usable.append(edit)
+    return usable, failed
+
+
+def _status(edit: Edit, values: Values, index: int) -> Status:
+    if not bool(values.target[index].isfinite().all()):
+        return Status(
+            edit.id, "failed", f"the search for its value left the numbers (loss {float(values.loss[index])})"
+        )
+    return Status(edit.id, "done", facts=values.facts(index))
+
+
+@dataclass
+class Draft:
+    """Changes written to the live model so that later layers see them; `patch` is their sum as a value."""
+
+    model: nn.Module
+    modules: ModuleMap
+    undo: ExitStack
+    deltas: dict[str, LowRank] = field(default_factory=dict)
+
+    def write(self, layer: int, change: LowRank) -> None:
+        """Add Δ (math orientation) to the down projection of `layer`; raises EditError for numbers that are none."""
+        if not bool(change.a.isfinite().all() and change.b.isfinite().all()):
+            raise EditError(f"layer {layer}: the solve gave numbers that are not finite")
+        name = self.modules.down_weight(layer)
+        stored = in_storage(change, self.modules.transposed(layer))
+        self.undo.enter_context(apply(self.model, WeightPatch({name: stored})))
+        self.deltas[name] = stored
+
+    @property
+    def patch(self) -> WeightPatch:
+        """All that was written; each layer once."""
+        return WeightPatch(dict(self.deltas))
+
+
+@contextmanager
+def drafting(host: Host) -> Iterator[Draft]:
+    """Lend the model for writing; on exit it has its old bits again."""
+    with ExitStack() as undo:
+        yield Draft(host.model, host.modules, undo)
+
+
+def in_storage(change: LowRank, transposed: bool) -> LowRank:
+    """Factors of Δ [d_h, d_k] as factors in the parameter's own orientation."""
+    if not transposed:
+        return change
+    return LowRank(a=to_stored(change.b, transposed).contiguous(), b=to_stored(change.a, transposed).contiguous())
+
+
+def by_depth(layers: int) -> tuple[int, ...]:
+    """Layers to edit where nobody has published any: an eighth to a quarter of the way up (4-8 of 32)."""
+    return tuple(range(round(layers / 8), round(layers / 4) + 1))
+
+
+def merged_statuses(statuses: Sequence[Status], failures: Mapping[str, Status]) -> tuple[Status, ...]:
+    """The statuses with some of them replaced by a later failure."""
+    return tuple(failures.get(status.edit_id, status) for status in statuses)

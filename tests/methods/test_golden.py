@@ -1,0 +1,218 @@
+"""Agreement with the public reference implementations: keys 1e-5, values 1e-4 (median 1e-5), weight changes 1e-4."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from editharness.host import LocalHost
+from editharness.locate.keys import block_outputs, keys
+from editharness.locate.options import CRomeOptions, FtOptions, MemitOptions, RomeOptions
+from editharness.locate.prior import PriorKeys
+from editharness.locate.solve import Subspace, solve
+from editharness.models.load import load_model
+from editharness.models.modules import to_math
+from editharness.patch import Dense, LowRank, WeightPatch, apply
+from editharness.types import Edit
+from editharness_plugins.methods.c_rome import CRome
+from editharness_plugins.methods.ft_m import FtM
+from editharness_plugins.methods.memit import Memit
+from editharness_plugins.methods.rome import Rome
+
+MODELS = ("micro-llama", "micro-gpt2-xl")
+MEMITS = ("MEMIT_T1_n1", "MEMIT_T1_n10", "MEMIT_T6_n10", "MEMITw100_T1_n10", "MEMITw1_T6_n10")
+ROMES = ("ROME_T1", "ROME_T6", "ROMEmom2_T1", "ROMEmom2layer1_T1", "ROMEmom2layer1_T6", "R-ROME_T6")
+
+
+class FixedTemplates(LocalHost):
+    """A host whose contexts are those of a golden file, shared out in order instead of sampled."""
+
+    fixed: tuple[str, ...] = ()
+
+    def templates(self, count: int, length: int) -> tuple[str, ...]:
+        return self.fixed[len(self.fixed) - count :] if length == 10 else self.fixed[:count]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """One golden file: how the reference was run and what it gave."""
+
+    edits: tuple[Edit, ...]
+    second: tuple[Edit, ...]
+    contexts: tuple[str, ...]
+    hparams: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+
+    def values(self) -> dict[str, Any]:
+        """The options of the value search as we name them."""
+        names = {
+            "v_num_grad_steps": "steps",
+            "v_lr": "lr",
+            "v_weight_decay": "weight_decay",
+            "clamp_norm_factor": "clamp",
+        }
+        return {
+            "kl_weight": self.hparams["kl_factor"],
+            **{ours: self.hparams[theirs] for theirs, ours in names.items()},
+        }
+
+
+@pytest.fixture(scope="session")
+def golden(reference: Path) -> Callable[[str, str], Golden]:
+    by_id = {record["case_id"]: record for record in json.loads((reference / "golden/edits200.json").read_text())}
+
+    def edit(case: int) -> Edit:
+        record = by_id[case]
+        start = record["prompt"].index(record["subject"])
+        return Edit(str(case), record["prompt"], (start, start + len(record["subject"])), record["target_new"])
+
+    def read(name: str, model: str) -> Golden:
+        stem = reference / "golden" / f"{name}_{model}"
+        facts = json.loads(stem.with_name(f"{stem.name}.json").read_text())
+        with np.load(f"{stem}.npz") as arrays:
+            held = {key: arrays[key] for key in arrays.files}
+        flat = [text for part in facts.get("templates", ()) for text in ([part] if isinstance(part, str) else part)]
+        second = tuple(edit(case) for case in facts.get("second") or ())
+        return Golden(tuple(edit(case) for case in facts["edits"]), second, tuple(flat[1:]), facts["hparams"], held)
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def hosts(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Golden], FixedTemplates]:
+    texts = [json.loads(line)["text"] for line in (reference / "golden/stats_text.jsonl").read_text().splitlines()]
+    cache = tmp_path_factory.mktemp("moments")
+
+    def make(model: str, golden: Golden) -> FixedTemplates:
+        loaded = load_model(str(reference / "golden/models" / model), device="cpu")
+        host = FixedTemplates(loaded, seed=0, texts=texts, cache=cache)
+        host.fixed = golden.contexts
+        return host
+
+    return make
+
+
+def error(ours: Tensor | np.ndarray, theirs: np.ndarray) -> float:
+    return float(np.linalg.norm(np.asarray(ours) - theirs) / np.linalg.norm(theirs))
+
+
+def change(patch: WeightPatch, name: str) -> Tensor:
+    delta = patch.deltas[name]
+    return delta.delta if isinstance(delta, Dense) else delta.a @ delta.b
+
+
+def assert_values(ours: Tensor, theirs: np.ndarray) -> None:
+    errors = [error(a, b) for a, b in zip(ours, theirs, strict=True)]
+    assert max(errors) < 1e-4
+    assert np.median(errors) < 1e-5
+
+
+def memit(golden: Golden) -> Memit:
+    h = golden.hparams
+    return Memit(
+        MemitOptions(
+            layers=tuple(h["layers"]),
+            covariance_weight=h["mom2_update_weight"],
+            templates=len(golden.contexts),
+            **golden.values(),
+        )
+    )
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_second_moments(reference: Path, hosts: Any, golden: Any, model: str) -> None:
+    host = hosts(model, golden("MEMIT_T1_n1", model))
+    with np.load(reference / "golden" / f"cov_{model}.npz") as arrays:
+        for layer in (1, 2):
+            moments = host.moments(layer, together=(1, 2))
+            assert moments.tokens == int(arrays["tokens"])
+            upper = moments.c[tuple(torch.triu_indices(*moments.c.shape))]
+            assert error(upper, arrays[f"triu_L{layer}"]) < 1e-5
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("name", MEMITS)
+def test_memit(hosts: Any, golden: Any, model: str, name: str) -> None:
+    g = golden(name, model)
+    host, method = hosts(model, g), memit(g)
+    layers, contexts = method.layers(host), method.contexts(host)
+    under_contexts = host.encode(g.edits, contexts, targets=False)
+    assert error(keys(host.model, host.modules, layers[0], under_contexts), g.arrays[f"ks_L{layers[0]}"]) < 1e-5
+    current = block_outputs(host.model, host.modules, layers[-1], host.encode(g.edits, targets=False))
+    assert error(current, g.arrays[f"curz_before_L{layers[0]}"]) < 1e-5
+    assert_values(method.values(host, g.edits).target, g.arrays["z"])
+
+    step = method.edit(host, g.edits, {})
+    assert [s.outcome for s in step.statuses] == ["done"] * len(g.edits)
+    for layer in layers:
+        name = host.modules.down_weight(layer)
+        assert error(change(step.patch, name), g.arrays[f"delta:{name}"]) < 1e-4
+        assert error(step.state[f"prior_keys.layer{layer}"].mT, g.arrays[f"ks_L{layer}"]) < 1e-5
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("name", ROMES)
+def test_rome(hosts: Any, golden: Any, model: str, name: str) -> None:
+    g = golden(name, model)
+    host, h = hosts(model, g), g.hparams
+    method: type[Rome] = CRome if name.startswith("R-") else Rome
+    kind = CRomeOptions if method is CRome else RomeOptions
+    options = kind(layer=h["layers"][0], covariance=h["mom2_adjustment"], templates=len(g.contexts), **g.values())
+    weight = host.modules.down_weight(h["layers"][0])
+    for index, step in enumerate(method(options).edit_each(host, g.edits, {})):
+        theirs = np.outer(g.arrays[f"u_{index}"], g.arrays[f"v_{index}"])
+        ours = to_math(change(step.patch, weight), host.modules.transposed(h["layers"][0]))
+        assert error(ours.mT, theirs) < 1e-4
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("name", ["FT-M_T1"])
+def test_ft_m(hosts: Any, golden: Any, model: str, name: str) -> None:
+    g = golden(name, model)
+    host, h = hosts(model, g), g.hparams
+    norm = h["norm_constraint"] or None
+    options = FtOptions(
+        layer=h["layers"][0], steps=h["num_steps"], lr=h["lr"], weight_decay=h["weight_decay"], norm=norm,
+        batch_size=h["batch_size"],
+    )  # fmt: skip
+    for index, step in enumerate(FtM(options).edit_each(host, g.edits, {})):
+        for name in (key.partition(":")[2] for key in g.arrays if key.startswith(f"delta_{index}:")):
+            assert error(change(step.patch, name), g.arrays[f"delta_{index}:{name}"]) < 1e-4
+
+
+class NullSpace(Memit):
+    """AlphaEdit: MEMIT's values and spread, the solve in the null space of the second moments."""
+
+    l2 = 10.0
+
+    def solve(self, host: Any, layer: int, key: Tensor, residual: Tensor, prior: PriorKeys) -> LowRank:
+        basis = host.moments(layer, together=self.layers(host)).null_basis(0.02)
+        return solve(Subspace(basis, self.l2), key, residual, prior=prior)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_prior_keys_in_a_second_batch(reference: Path, hosts: Any, golden: Any, model: str) -> None:
+    """The reference that has a second batch is AlphaEdit; it differs from MEMIT in the solve's space only."""
+    g = golden("AlphaEdit_T1_n10", model)
+    host, method = hosts(model, g), NullSpace(memit(g).options)
+    method.l2 = g.hparams["L2"]
+    with np.load(reference / "golden" / f"P_AlphaEdit_{model}.npz") as arrays:
+        for layer in method.layers(host):
+            basis = host.moments(layer).null_basis(g.hparams["nullspace_threshold"])
+            assert error(basis @ basis.mT, arrays[f"P_L{layer}"]) < 1e-3
+    first = method.edit(host, g.edits, {})
+    with apply(host.model, first.patch):
+        assert_values(method.values(host, g.second).target, g.arrays["z_second"])
+        second = method.edit(host, g.second, first.state)
+    for step, prefix in ((first, "delta"), (second, "delta_second")):
+        for name in step.patch.deltas:
+            # the reference solves in fp32
+            assert error(change(step.patch, name), g.arrays[f"{prefix}:{name}"]) < 1e-3
