@@ -1,1 +1,10 @@
+"""Boards: comparable runs side by side, made only from records on disk; nothing here imports torch.
 
+board      the values: Board, BoardRow, what makes two runs comparable
+rows       records -> boards: grouping, controls, pooled seeds, ranks
+pooling    one cell from several seeds
+text       numbers and names as safe text
+terminal, markdown   the two faces
+show       records on disk as text
+show       records on disk as text
+"""

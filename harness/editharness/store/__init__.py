@@ -1,1 +1,43 @@
+"""Run records: write, find, read, verify. One folder per run; nothing here imports torch."""
 
+from editharness.store.read import Scores, find_records, read_record, read_scores, verify
+from editharness.store.record import (
+    Config,
+    Cost,
+    DataFacts,
+    MethodFacts,
+    ModelFacts,
+    NegationCounts,
+    Outcomes,
+    Preset,
+    ProtocolFacts,
+    RowScores,
+    RunRecord,
+    ScheduleFacts,
+    run_id,
+)
+from editharness.store.write import RunFolder, check_writable, score_lines
+
+__all__ = [
+    "Config",
+    "Cost",
+    "DataFacts",
+    "MethodFacts",
+    "ModelFacts",
+    "NegationCounts",
+    "Outcomes",
+    "Preset",
+    "ProtocolFacts",
+    "RowScores",
+    "RunFolder",
+    "RunRecord",
+    "ScheduleFacts",
+    "Scores",
+    "check_writable",
+    "find_records",
+    "read_record",
+    "read_scores",
+    "run_id",
+    "score_lines",
+    "verify",
+]

@@ -1,0 +1,175 @@
+"""Boards in a terminal: tables that fit its width, plain where the output is not a terminal.
+
+Every text goes through `plain` into a `rich.text.Text`, never through Rich's markup, so that a name from a record can
+neither colour, link nor move anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from editharness.leaderboard.board import Board, BoardRow, Entry, Heading
+from editharness.leaderboard.rows import boards
+from editharness.leaderboard.text import arrow, caption, interval, percent, plain, rank, seconds
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from editharness.store import RunRecord
+
+_NAME_WIDTH = 22
+_WIDEST_NAME = 32
+_GAP = 2
+_RANK_WIDTH = 7
+_SECONDS = "s/edit"
+
+
+def show(records: Iterable[Entry | RunRecord], console: Console) -> None:
+    """Print every board of these runs."""
+    show_boards(boards(records), console)
+
+
+def show_boards(made: Iterable[Board], console: Console) -> None:
+    """Print boards, each as one table or, where the console is narrow, as several."""
+    for number, board in enumerate(made):
+        if number:
+            console.print()
+        show_board(board, console)
+
+
+def show_board(board: Board, console: Console) -> None:
+    """Print one board: title, tables, what the columns mean, how it was made."""
+    safe = _Encoder(console)
+    console.print(safe(f"{board.key.protocol} · data {board.key.data} · model {board.key.model}", "bold"))
+    chunks = _split(board, console.width)
+    for number, chunk in enumerate(chunks):
+        console.print()
+        console.print(_table(board, chunk, safe, console.width, first=number == 0, last=number == len(chunks) - 1))
+    legend = [f"{plain(h.name)}: {plain(h.title)}" for h in board.columns if h.title and h.title != h.name]
+    console.print()
+    if legend:
+        console.print(safe("; ".join(legend), "dim"))
+    console.print(safe(caption(board), "dim"))
+    for note in board.notes:
+        console.print(safe(f"Note: {note}", "yellow"))
+
+
+class _Encoder:
+    """Safe styled text; signs that the console's encoding lacks are replaced."""
+
+    def __init__(self, console: Console) -> None:
+        self._encoding = console.encoding
+
+    def __call__(self, text: str, style: str = "") -> Text:
+        lines = "\n".join(plain(line, 2000) for line in text.split("\n"))
+        try:
+            lines.encode(self._encoding)
+        except UnicodeEncodeError:
+            for sign, ascii_sign in {"↑": "^", "↓": "v", "–": "-", "…": "...", "·": "|"}.items():
+                lines = lines.replace(sign, ascii_sign)
+            lines = lines.encode(self._encoding, "replace").decode(self._encoding)
+        return Text(lines, style=style)
+
+
+def _split(board: Board, width: int) -> list[tuple[Heading, ...]]:
+    """Columns in as few tables as fit; among those the cut falls after the ranked column where it can."""
+    room = width - _name_width(board) - _RANK_WIDTH
+    seconds_width = len(_SECONDS) + _GAP
+    whole = _fill(board, board.columns, room, seconds_width)
+    names = [heading.name for heading in board.columns]
+    cut = names.index(board.ranked_by) + 1 if board.ranked_by in names else len(names)
+    if len(whole) == 1 or cut == len(names):
+        return whole
+    halves = [*_fill(board, board.columns[:cut], room, 0), *_fill(board, board.columns[cut:], room, seconds_width)]
+    return whole if len(whole) < len(halves) else halves
+
+
+def _fill(board: Board, columns: Sequence[Heading], room: int, spare: int) -> list[tuple[Heading, ...]]:
+    """Cut columns into tables of `room` characters, about equally wide; the last one has `spare` left."""
+    widths = [_column_width(board, heading) for heading in columns]
+    tables = max(1, -(-(sum(widths) + spare) // max(room, 1)))
+    while True:
+        chunks = _cut(columns, widths, room, -(-(sum(widths) + spare) // tables))
+        last = sum(widths[len(columns) - len(chunks[-1]) :])
+        if (len(chunks) <= tables and last + spare <= room) or tables >= len(columns):
+            return chunks
+        tables += 1
+
+
+def _cut(columns: Sequence[Heading], widths: Sequence[int], room: int, target: int) -> list[tuple[Heading, ...]]:
+    """Columns in order, a new table where `room` would be passed or `target` has been reached."""
+    chunks: list[tuple[Heading, ...]] = [()]
+    used = 0
+    for heading, wide in zip(columns, widths, strict=True):
+        if chunks[-1] and (used + wide > room or used >= target):
+            chunks.append(())
+            used = 0
+        chunks[-1] = (*chunks[-1], heading)
+        used += wide
+    return chunks
+
+
+def _column_width(board: Board, heading: Heading) -> int:
+    lines = [*_header(heading).split("\n")]
+    for row in board.rows:
+        lines += _cell(row, heading, row.own_n(board.columns)).split("\n")
+    return max(len(line) for line in lines) + _GAP
+
+
+def _name_width(board: Board) -> int:
+    return min(_NAME_WIDTH, max([len(plain(row.name)) for row in board.rows] + [12]))
+
+
+def _header(heading: Heading) -> str:
+    return f"{arrow(heading)}\nn={heading.n}" if heading.n else arrow(heading)
+
+
+def _cell(row: BoardRow, heading: Heading, own_n: int | None) -> str:
+    """Value, below it the interval, below that the n where neither the column nor the row says it."""
+    cell = row.cells.get(heading.name)
+    if cell is None or cell.value is None:
+        return "–"
+    own = f"\nn={cell.n}" if cell.n not in (heading.n, own_n) else ""
+    return f"{percent(cell.value)}\n{interval(cell, 0)}{own}"
+
+
+def _table(board: Board, columns: Sequence[Heading], safe: _Encoder, width: int, *, first: bool, last: bool) -> Table:
+    used = sum(_column_width(board, heading) for heading in columns) + (len(_SECONDS) + _GAP if last else 0)
+    name_width = max(_name_width(board), min(_WIDEST_NAME, width - used - _RANK_WIDTH) if first else 0)
+    utf = safe._encoding.lower().startswith("utf")
+    table = Table(box=box.SIMPLE_HEAD if utf else box.ASCII2, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table.add_column(Text("#"), justify="right", no_wrap=True)
+    table.add_column(Text("row"), width=name_width, overflow="fold")
+    for heading in columns:
+        table.add_column(safe(_header(heading), "bold" if heading.name == board.ranked_by else ""), justify="right")
+    if last:
+        table.add_column(Text(_SECONDS), justify="right")
+    for row, following in zip(board.rows, [*board.rows[1:], None], strict=True):
+        own_n = row.own_n(board.columns)
+        cells = [_styled(safe, _cell(row, heading, own_n)) for heading in columns]
+        pace = [safe(seconds(row.seconds_per_edit))] if last else []
+        end = following is not None and (following.kind, following.tier) != (row.kind, row.tier)
+        table.add_row(safe(rank(row)), _label(safe, row, own_n, badges=first), *cells, *pace, end_section=end)
+    return table
+
+
+def _label(safe: _Encoder, row: BoardRow, own_n: int | None, *, badges: bool) -> Text:
+    label = safe(row.name, "italic" if row.kind == "control" else "bold")
+    marks = [*(row.badges if badges else ()), *([f"n={own_n}"] if own_n else [])]
+    if marks:
+        label.append_text(safe("\n" + " · ".join(marks), "dim"))
+    return label
+
+
+def _styled(safe: _Encoder, cell: str) -> Text:
+    """The value as it is, the interval and n dim."""
+    value, _, rest = cell.partition("\n")
+    text = safe(value)
+    if rest:
+        text.append_text(safe("\n" + rest, "dim"))
+    return text

@@ -1,0 +1,188 @@
+"""Parsed JSON -> RunRecord, field by field: what is missing, wrong or unknown is named."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+
+from editharness.stats import ColumnScore
+from editharness.store.fields import Fields
+from editharness.store.record import (
+    SCHEMA,
+    Config,
+    Cost,
+    DataFacts,
+    MethodFacts,
+    ModelFacts,
+    NegationCounts,
+    Outcomes,
+    Preset,
+    ProtocolFacts,
+    RowKind,
+    RowScores,
+    RunRecord,
+    ScheduleFacts,
+    check_id,
+)
+from editharness.types import Skipped
+
+_CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
+
+
+def decode(raw: object) -> RunRecord:
+    """A record from parsed JSON; RecordError names the field that is missing, wrong or unknown."""
+    f = Fields(raw, "")
+    schema = f.integer("schema")
+    if schema != SCHEMA:
+        raise f.refuse("schema", f"{schema} cannot be read here, only {SCHEMA}: install the editharness that wrote it")
+    record = RunRecord(
+        schema=schema,
+        id=check_id(f.text("id")),
+        created=f.text("created"),
+        config=_config(f.object("config")),
+        command=f.text("command"),
+        method=_method(f.object("method")),
+        protocol=_protocol(f.object("protocol")),
+        task=f.text("task"),
+        data=_data(f.object("data")),
+        model=_model(f.object("model")),
+        schedule=_schedule(f.object("schedule")),
+        statuses=_statuses(f.object("statuses")),
+        rows=tuple(_row(row) for row in f.objects("rows")),
+        cost=_cost(f.object("cost")),
+        versions=f.named_texts("versions"),
+        partial=f.flag("partial"),
+        notes=f.texts("notes"),
+        files=f.named_texts("files"),
+    )
+    f.end()
+    if _CREATED.fullmatch(record.created) is None:
+        raise f.refuse("created", "must be a UTC time like 2026-01-31T12:00:00Z")
+    _refuse_twins(f, "rows", [row.row for row in record.rows])
+    return record
+
+
+def _config(f: Fields) -> Config:
+    config = Config(passed=f.free("passed"), resolved=f.free("resolved"))
+    f.end()
+    return config
+
+
+def _method(f: Fields) -> MethodFacts:
+    preset = f.object("preset")
+    method = MethodFacts(
+        name=f.text("name"),
+        title=f.text("title"),
+        paper=f.text("paper"),
+        distribution=f.text("distribution"),
+        version=f.text("version"),
+        sees=f.texts("sees"),
+        options=f.free("options"),
+        preset=Preset(preset.text("name"), preset.text("source"), preset.flag("tuned"), preset.texts("overridden")),
+    )
+    preset.end()
+    f.end()
+    return method
+
+
+def _protocol(f: Fields) -> ProtocolFacts:
+    protocol = ProtocolFacts(f.text("name"), f.integer("version"), f.text("hash"), f.text("ranked_by"))
+    f.end()
+    return protocol
+
+
+def _data(f: Fields) -> DataFacts:
+    negation = f.maybe_object("negation")
+    data = DataFacts(
+        name=f.text("name"),
+        sha256=f.text("sha256"),
+        cases=f.count("cases"),
+        used=f.count("used"),
+        skipped=tuple(_skipped(one) for one in f.objects("skipped")),
+        quirks=f.named_counts("quirks"),
+        negation=None if negation is None else _negation(negation),
+    )
+    f.end()
+    return data
+
+
+def _skipped(f: Fields) -> Skipped:
+    skipped = Skipped(record=f.count("record"), field=f.text("field"), reason=f.text("reason"))
+    f.end()
+    return skipped
+
+
+def _negation(f: Fields) -> NegationCounts:
+    counts = NegationCounts(f.count("supplied"), f.count("table"), f.count("rule"), f.count("refused"))
+    f.end()
+    return counts
+
+
+def _model(f: Fields) -> ModelFacts:
+    model = ModelFacts(
+        name=f.text("name"),
+        revision=f.maybe_text("revision"),
+        architecture=f.text("architecture"),
+        parameters=f.count("parameters"),
+        dtype=f.text("dtype"),
+        device=f.text("device"),
+        digest_before=f.text("digest_before"),
+        digest_after=f.text("digest_after"),
+    )
+    f.end()
+    return model
+
+
+def _schedule(f: Fields) -> ScheduleFacts:
+    schedule = ScheduleFacts(f.text("asked"), f.text("effective"), f.count("edits"), f.integer("seed"))
+    f.end()
+    return schedule
+
+
+def _statuses(f: Fields) -> Outcomes:
+    outcomes = Outcomes(f.count("done"), f.count("skipped"), f.count("failed"), f.named_counts("reasons"))
+    f.end()
+    return outcomes
+
+
+def _row(f: Fields) -> RowScores:
+    kind = cast("RowKind", f.choice("kind", ("method", "control")))
+    row = RowScores(f.text("row"), kind, tuple(_column(column) for column in f.objects("columns")))
+    f.end()
+    _refuse_twins(f, "columns", [column.name for column in row.columns])
+    return row
+
+
+def _column(f: Fields) -> ColumnScore:
+    column = ColumnScore(
+        name=f.text("name"),
+        title=f.text("title"),
+        better=cast("Any", f.choice("better", ("higher", "lower", "neither"))),
+        value=f.maybe_number("value"),
+        low=f.maybe_number("low"),
+        high=f.maybe_number("high"),
+        n=f.count("n"),
+    )
+    f.end()
+    if len({column.value is None, column.low is None, column.high is None, column.n == 0}) > 1:
+        raise f.refuse("value", "value, low and high are all there with n > 0, or all null with n = 0")
+    if column.low is not None and column.high is not None and column.low > column.high:
+        raise f.refuse("low", f"{column.low} is above high, {column.high}")
+    return column
+
+
+def _cost(f: Fields) -> Cost:
+    cost = Cost(
+        seconds=f.number("seconds"),
+        seconds_per_edit=f.maybe_number("seconds_per_edit"),
+        seconds_by_phase=f.named_numbers("seconds_by_phase"),
+        peak_memory_bytes=f.maybe_count("peak_memory_bytes"),
+    )
+    f.end()
+    return cost
+
+
+def _refuse_twins(f: Fields, key: str, names: list[str]) -> None:
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise f.refuse(key, f"{name[:40]!r} stands twice")

@@ -1,0 +1,135 @@
+"""Finding and reading records: data from strangers, so bounded, checked, and never followed out of its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from editharness.errors import RecordError
+from editharness.stats import summarise_values
+from editharness.store.fields import Fields, loads
+from editharness.store.record import RunRecord
+from editharness.store.write import RECORD, SCORES
+
+_LARGEST_RECORD = 4 * 2**20
+_LARGEST_SCORES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores by case behind a record: (row, column) -> (score by case, whether it is a proportion)."""
+
+    clusters: Mapping[str, str]
+    columns: Mapping[tuple[str, str], tuple[Mapping[str, float], bool]]
+
+
+def find_records(paths: Sequence[Path]) -> list[Path]:
+    """All record.json at any depth below the folders in `paths`; a file is taken as it is. Sorted, each once.
+
+    Hidden folders and links out of a folder are left alone; RecordError where a path holds no record.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        here = list(_below(path)) if path.is_dir() else [path] if path.exists() else []
+        if not here:
+            problem = "no record.json here" if path.exists() else "no such file or folder"
+            raise RecordError(f"{path}: {problem}; `editharness eval ... --output {path}` makes records")
+        for one in here:
+            found.setdefault(one.resolve(), one)
+    return sorted(found.values())
+
+
+def read_record(path: Path) -> RunRecord:
+    """Read and check one record; RecordError in one line, naming the file and the field."""
+    try:
+        return RunRecord.from_json(loads(_bounded(path, _LARGEST_RECORD)))
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from None
+
+
+def read_scores(folder: Path) -> Scores | None:
+    """The scores by case beside a record, or None where they were not kept."""
+    path = folder / SCORES
+    if path.is_symlink() or not path.is_file():
+        return None
+    try:
+        lines = [loads(line) for line in _bounded(path, _LARGEST_SCORES).splitlines()]
+        return _scores(lines)
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from None
+
+
+def verify(path: Path) -> list[str]:
+    """Recompute a record from the files beside it; one line per disagreement, none if all is well."""
+    record, problems = read_record(path), []
+    for name, digest in sorted(record.files.items()):
+        if Path(name).name != name:
+            problems.append(f"{name}: not a file beside the record")
+        elif _digest(path.parent / name) != digest:
+            problems.append(f"{name}: missing, or not the file that was written")
+    scores = read_scores(path.parent)
+    if scores is None:
+        return [*problems, f"{SCORES}: missing, so that nothing can be recomputed"]
+    for row in record.rows:
+        for column in row.columns:
+            values, proportion = scores.columns.get((row.row, column.name), ({}, True))
+            again = (*summarise_values(values, scores.clusters, proportion=proportion), len(values))
+            if not _same(again, (column.value, column.low, column.high, column.n)):
+                problems.append(f"row {row.row}, column {column.name}: the record says {column.value}, not {again[0]}")
+    return problems
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for here, folders, files in os.walk(folder, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if RECORD in files and not (Path(here) / RECORD).is_symlink():
+            yield Path(here) / RECORD
+
+
+def _bounded(path: Path, largest: int) -> bytes:
+    """The bytes of a plain file of bounded size (a pipe or a device would block or never end)."""
+    try:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise RecordError("not a plain file")
+        with path.open("rb") as file:
+            data = file.read(largest + 1)
+    except OSError as error:
+        raise RecordError(f"cannot be read ({error.strerror})") from None
+    if len(data) > largest:
+        raise RecordError(f"larger than {largest // 2**20} MiB")
+    return data
+
+
+def _scores(lines: Sequence[Any]) -> Scores:
+    clusters: dict[str, str] = {}
+    columns: dict[tuple[str, str], tuple[Mapping[str, float], bool]] = {}
+    for number, line in enumerate(lines, 1):
+        f = Fields(line, f"line {number}")
+        if f.has("clusters"):
+            clusters.update(f.named_texts("clusters"))
+        else:
+            key = (f.text("row"), f.text("column"))
+            columns[key] = (f.named_numbers("values"), f.flag("proportion"))
+        f.end()
+    return Scores(clusters, columns)
+
+
+def _digest(path: Path) -> str | None:
+    if path.is_symlink() or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _same(left: Sequence[float | None], right: Sequence[float | None]) -> bool:
+    return all(
+        (a is None) == (b is None) and (a is None or b is None or math.isclose(a, b, abs_tol=1e-9))
+        for a, b in zip(left, right, strict=True)
+    )

@@ -1,0 +1,205 @@
+"""The record of one run: everything another person needs to recompute or to doubt its numbers. Schema version 1.
+
+`RunRecord` and its parts are frozen values; `to_json` gives the dictionary that is written (no absolute path, no
+number that is not finite), `from_json` reads it back and names the field that is wrong. `record.schema.json` beside
+this file says the same for other programs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from editharness.errors import RecordError
+from editharness.stats import ColumnScore
+from editharness.store.portable import portable
+from editharness.types import Skipped
+
+SCHEMA = 1
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+RowKind = Literal["method", "control"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """What was typed (`passed`) apart from all that was in force (`resolved`)."""
+
+    passed: Mapping[str, Any]
+    resolved: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Where the options come from: name ("" if no preset was used), source, whether it was tuned for the model.
+
+    `overridden` names the options that were typed and not taken from it.
+    """
+
+    name: str
+    source: str
+    tuned: bool
+    overridden: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MethodFacts:
+    """The method as it was run: who distributes it, what it sees, its options."""
+
+    name: str
+    title: str
+    paper: str
+    distribution: str
+    version: str
+    sees: tuple[str, ...]
+    options: Mapping[str, Any]
+    preset: Preset
+
+
+@dataclass(frozen=True)
+class ProtocolFacts:
+    """Identity of the protocol; `ranked_by` names the column that orders a board ("": the board decides)."""
+
+    name: str
+    version: int
+    hash: str
+    ranked_by: str = ""
+
+
+@dataclass(frozen=True)
+class NegationCounts:
+    """How many negated prompts came from the data, the template table and rules, and how many were refused."""
+
+    supplied: int
+    table: int
+    rule: int
+    refused: int
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """The data file: its name and hash, cases read and used, records left out with their reason, counted quirks."""
+
+    name: str
+    sha256: str
+    cases: int
+    used: int
+    skipped: tuple[Skipped, ...] = ()
+    quirks: Mapping[str, int] = field(default_factory=dict)
+    negation: NegationCounts | None = None
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """The model; the digests are of all its weights before the first edit and after the last undo."""
+
+    name: str
+    revision: str | None
+    architecture: str
+    parameters: int
+    dtype: str
+    device: str
+    digest_before: str
+    digest_after: str
+
+
+@dataclass(frozen=True)
+class ScheduleFacts:
+    """The schedule that was asked for, the one the method really got, the number of facts written, and the seed."""
+
+    asked: str
+    effective: str
+    edits: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """How many edits were done, skipped and failed, and how often each reason was given."""
+
+    done: int
+    skipped: int
+    failed: int
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RowScores:
+    """One row of the board: the method's or a control's, with its columns in the protocol's order."""
+
+    row: str
+    kind: RowKind
+    columns: tuple[ColumnScore, ...]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Wall-clock seconds (in all, per edit, by phase) and the peak of memory in bytes where it was measured."""
+
+    seconds: float
+    seconds_per_edit: float | None
+    seconds_by_phase: Mapping[str, float] = field(default_factory=dict)
+    peak_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run: model x method and preset x protocol and data x schedule x edits x seed, and its answers in numbers.
+
+    `created` is UTC ("2026-01-31T12:00:00Z"); `command` makes the run again; `partial` says that fewer cases were
+    asked than edited; `files` holds the sha256 of the files beside it and is filled in by the writer.
+    """
+
+    id: str
+    created: str
+    config: Config
+    command: str
+    method: MethodFacts
+    protocol: ProtocolFacts
+    task: str
+    data: DataFacts
+    model: ModelFacts
+    schedule: ScheduleFacts
+    statuses: Outcomes
+    rows: tuple[RowScores, ...]
+    cost: Cost
+    versions: Mapping[str, str]
+    partial: bool = False
+    notes: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    def to_json(self) -> dict[str, Any]:
+        """What is written; RecordError for a number that is not finite or a value that JSON cannot hold."""
+        raw = {"schema": self.schema, **portable(self)}
+        RunRecord.from_json(raw)
+        return raw
+
+    @classmethod
+    def from_json(cls, raw: object) -> RunRecord:
+        """Read what `to_json` gave; RecordError names the field that is wrong."""
+        from editharness.store.decode import decode
+
+        return decode(raw)
+
+    def row(self, name: str) -> RowScores | None:
+        """The row of that name, if this run has it."""
+        return next((row for row in self.rows if row.row == name), None)
+
+
+def run_id(method: str, resolved: Mapping[str, Any]) -> str:
+    """The folder name of a run: the method and 10 hex digits over everything that was in force."""
+    text = json.dumps(portable(resolved), sort_keys=True)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", method).strip("-.") or "run"
+    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+
+def check_id(text: str) -> str:
+    """The id itself where it is safe as a folder name; RecordError otherwise."""
+    if _ID.fullmatch(text) is None:
+        raise RecordError(f"run id {text[:40]!r}: use letters, digits, '.', '_' and '-', at most 128")
+    return text
