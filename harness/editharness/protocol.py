@@ -50,11 +50,18 @@ class Answers:
     cases: Mapping[str, Case]
     answers: Sequence[Answer]
 
-    def scores(self, task: str, score: str, *, arm: str | None = None, moment: Moment | None = None) -> dict[str, float]:
+    def scores(
+        self, task: str, score: str, *, arm: str | None = None, moment: Moment | None = None
+    ) -> dict[str, float]:
         """Mean of `score` per case over the items that have it, for `task` (its name up to "_{data}" is enough)."""
         found: dict[str, list[float]] = {}
         for a in self.answers:
-            if a.task == task and (arm is None or a.arm == arm) and (moment is None or a.moment == moment) and score in a.scores:
+            if (
+                a.task == task
+                and (arm is None or a.arm == arm)
+                and (moment is None or a.moment == moment)
+                and score in a.scores
+            ):
                 found.setdefault(a.case, []).append(a.scores[score])
         return {case: sum(values) / len(values) for case, values in found.items()}
 

@@ -1,0 +1,103 @@
+"""One arm: a method writes its edits, batch by batch, into a timeline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from editharness.errors import EditError, EditHarnessError, PluginError
+from editharness.host import LocalHost
+from editharness.method import Method
+from editharness.plan import ArmLayout, batches, layout
+from editharness.timeline import Timeline
+from editharness.types import Edit, MethodSpec, Schedule, State, Status, Step
+
+Applied = Callable[[Step], None]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm as written: where each edit stands, what became of it, and the seconds that editing took."""
+
+    name: str
+    layout: ArmLayout
+    statuses: tuple[Status, ...]
+    seconds: float
+
+
+def write_arm(
+    name: str, spec: MethodSpec, method: Method[Any], edits: Sequence[Edit], schedule: Schedule,
+    host: LocalHost, timeline: Timeline, applied: Applied = lambda step: None,
+) -> Arm:  # fmt: skip
+    """Run `method` over `edits` under `schedule` (already limited to the method's batch) and journal every step.
+
+    A plugin that raises anything but an error of ours stops the run with its name; one failed edit does not.
+    """
+    place = layout(name, [edit.id for edit in edits], schedule)
+    statuses: list[Status] = []
+    seconds = 0.0
+    steps = _carried(name, method, edits, schedule, host, timeline) if schedule.carry else _alone(
+        method, edits, schedule, host, timeline
+    )  # fmt: skip
+    while True:
+        start = time.perf_counter()
+        step = _next(steps, spec)
+        seconds += time.perf_counter() - start
+        if step is None:
+            break
+        timeline.add(name, step.patch, kind="carried" if schedule.carry else "alone")
+        statuses += step.statuses
+        applied(step)
+        host.progress(len(step.statuses), len(edits), name)
+    _check(spec, edits, statuses)
+    return Arm(name, place, tuple(statuses), seconds)
+
+
+def _carried(
+    name: str, method: Method[Any], edits: Sequence[Edit], schedule: Schedule, host: LocalHost, timeline: Timeline
+) -> Iterator[Step]:
+    state: State = {}
+    for done, batch in enumerate(_grouped(edits, schedule)):
+        with timeline.at((name, done, "carried")):
+            step = _edit(method, host, batch, state)
+        state = step.state
+        yield step
+
+
+def _alone(
+    method: Method[Any], edits: Sequence[Edit], schedule: Schedule, host: LocalHost, timeline: Timeline
+) -> Iterator[Step]:
+    with timeline.at(("", 0, "carried")):
+        if schedule.size == 1:
+            yield from method.edit_each(host, edits, {})
+        else:
+            for batch in _grouped(edits, schedule):
+                yield _edit(method, host, batch, {})
+
+
+def _edit(method: Method[Any], host: LocalHost, batch: Sequence[Edit], state: State) -> Step:
+    try:
+        return method.edit(host, batch, state)
+    except EditError as error:
+        return Step(None, state, tuple(Status(edit.id, "failed", str(error)) for edit in batch))
+
+
+def _grouped(edits: Sequence[Edit], schedule: Schedule) -> list[list[Edit]]:
+    by_id = {edit.id: edit for edit in edits}
+    return [[by_id[i] for i in batch] for batch in batches(list(by_id), schedule)]
+
+
+def _next(steps: Iterator[Step], spec: MethodSpec) -> Step | None:
+    try:
+        return next(steps, None)
+    except EditHarnessError:
+        raise
+    except Exception as error:
+        raise PluginError(f"method {spec.name!r} ({spec.ref}) raised {type(error).__name__}: {error}") from error
+
+
+def _check(spec: MethodSpec, edits: Sequence[Edit], statuses: Sequence[Status]) -> None:
+    if [s.edit_id for s in statuses] != [e.id for e in edits]:
+        raise PluginError(f"method {spec.name!r} must return one status per edit, in order")

@@ -1,0 +1,181 @@
+"""From a run's outcome to its record on disk."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from editharness.registry import Registry
+from editharness.runner import Outcome
+from editharness.stats import summarise_column
+from editharness.store import record as r
+from editharness.store.write import RECORD, RunFolder, score_lines
+from editharness.types import Status
+
+PACKAGES = ("editharness", "torch", "transformers", "tokenizers", "lm_eval", "datasets", "numpy", "pluggy")
+
+
+def write_run(outcome: Outcome, registry: Registry) -> Path:
+    """Write the run's folder under the configured output; returns the path of record.json."""
+    folder = _free_folder(outcome)
+    record = make_record(outcome, registry, folder.id)
+    return folder.write(
+        record,
+        samples=_samples(outcome),
+        edits=_edits(outcome),
+        scores=score_lines(
+            {row: {c.name: (c.values, c.proportion) for c in columns} for row, columns in outcome.columns.items()},
+            _subjects(outcome),
+        ),
+    )
+
+
+def make_record(outcome: Outcome, registry: Registry, run_id: str) -> r.RunRecord:
+    """Everything another person needs to recompute or to doubt the numbers."""
+    config, statuses = outcome.config, [s for arm in outcome.arms.values() for s in arm.statuses]
+    seconds = sum(arm.seconds for arm in outcome.arms.values())
+    return r.RunRecord(
+        id=run_id,
+        created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        config=r.Config(config.passed, config.resolved()),
+        command=config.command(),
+        method=_method(outcome, registry),
+        protocol=r.ProtocolFacts(outcome.protocol.name, outcome.protocol.version, outcome.protocol_hash, "rectified"),
+        task=config.task,
+        data=_data(outcome),
+        model=_model(outcome),
+        schedule=r.ScheduleFacts(str(config.schedule), str(outcome.effective), len(outcome.cases), config.seed),
+        statuses=_outcomes(statuses),
+        rows=_rows(outcome),
+        cost=r.Cost(
+            seconds=sum(outcome.seconds.values()),
+            seconds_per_edit=seconds / len(statuses) if statuses else None,
+            seconds_by_phase=outcome.seconds,
+            peak_memory_bytes=outcome.peak_memory_bytes,
+        ),
+        versions=_versions(),
+        partial=config.limit is not None and config.limit < len(outcome.cases),
+    )
+
+
+def _free_folder(outcome: Outcome) -> RunFolder:
+    """The same run made again gets a number behind its id; nothing is overwritten."""
+    root, first = outcome.config.output, r.run_id(outcome.config.method, outcome.config.resolved())
+    number = 1
+    while (root / (run_id := first if number == 1 else f"{first}-{number}") / RECORD).exists():
+        number += 1
+    return RunFolder(root, run_id)
+
+
+def _method(outcome: Outcome, registry: Registry) -> r.MethodFacts:
+    spec, resolved = outcome.method, outcome.resolved
+    origin = registry.methods[spec.name].origin
+    return r.MethodFacts(
+        name=spec.name,
+        title=spec.title,
+        paper=spec.paper,
+        distribution=origin.distribution,
+        version=origin.version,
+        sees=tuple(sorted(spec.sees)),
+        options=resolved.values,
+        preset=r.Preset(resolved.preset_name, resolved.source, resolved.tuned, resolved.overridden),
+    )
+
+
+def _data(outcome: Outcome) -> r.DataFacts:
+    facts, refused = outcome.selection.facts, outcome.selection.refused
+    return r.DataFacts(
+        name=outcome.data.name,
+        sha256=outcome.data.sha256,
+        cases=len(outcome.data.cases),
+        used=len(outcome.cases),
+        skipped=outcome.data.skipped,
+        quirks=outcome.data.quirks,
+        negation=r.NegationCounts(
+            facts.get("supplied", 0), facts.get("table", 0), facts.get("rule", 0), sum(refused.values())
+        ),
+    )
+
+
+def _model(outcome: Outcome) -> r.ModelFacts:
+    model = outcome.model
+    return r.ModelFacts(
+        name=model.name,
+        revision=model.revision,
+        architecture=model.architecture,
+        parameters=model.parameters,
+        dtype=outcome.config.dtype,
+        device=outcome.config.device,
+        digest_before=model.digest,
+        digest_after=outcome.digest_after,
+    )
+
+
+def _outcomes(statuses: list[Status]) -> r.Outcomes:
+    count = Counter(status.outcome for status in statuses)
+    reasons = Counter(status.reason for status in statuses if status.reason)
+    return r.Outcomes(count["done"], count["skipped"], count["failed"], reasons)
+
+
+def _rows(outcome: Outcome) -> tuple[r.RowScores, ...]:
+    subjects = _subjects(outcome)
+    return tuple(
+        r.RowScores(
+            row=row,
+            kind="control" if row in outcome.controls else "method",
+            columns=tuple(summarise_column(column, subjects) for column in columns),
+        )
+        for row, columns in outcome.columns.items()
+    )
+
+
+def _subjects(outcome: Outcome) -> dict[str, str]:
+    return {case.id: case.subject_text for case in outcome.cases}
+
+
+def _samples(outcome: Outcome) -> Iterator[Mapping[str, Any]]:
+    """Every answer that a model gave, once: the unedited ones stand in several rows."""
+    seen: set[int] = set()
+    for row, answers in outcome.answers.items():
+        for a in answers:
+            if id(a) in seen:
+                continue
+            seen.add(id(a))
+            yield {
+                "row": "" if a.moment == "unedited" else row,
+                "task": a.task.format(data=outcome.data.name),
+                "arm": a.arm,
+                "moment": a.moment,
+                "case": a.case,
+                "item": a.item,
+                "scores": dict(a.scores),
+                "text": a.text,
+            }
+
+
+def _edits(outcome: Outcome) -> Iterator[Mapping[str, Any]]:
+    for arm, written in outcome.arms.items():
+        for status in written.statuses:
+            yield {
+                "arm": arm,
+                "case": status.edit_id,
+                "step": written.layout.step_of[status.edit_id],
+                "outcome": status.outcome,
+                "reason": status.reason,
+                "facts": dict(status.facts),
+            }
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,252 @@
+"""One run from configuration to record: load, select, edit every arm, ask every question in one pass, summarise.
+
+The runner knows no method and no protocol by name but the control `context`, whose row no board may lack.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Protocol, cast
+
+from editharness.asking import ask, task_forms
+from editharness.cache import cache_folder
+from editharness.config import RunConfig
+from editharness.controls import null_answers, null_texts
+from editharness.data.corpus import find_corpus
+from editharness.data.load import load_cases
+from editharness.editing import Arm, write_arm
+from editharness.errors import MethodError, UsageError
+from editharness.host import LocalHost
+from editharness.method import Method
+from editharness.models.load import LoadedModel, load_model
+from editharness.plan import Asked, plan_documents
+from editharness.presets import Resolved, choose, load_presets, model_facts, resolve
+from editharness.protocol import Answer, Answers, Column, EvalProtocol, Row, Selection
+from editharness.registry import Registry
+from editharness.timeline import Timeline
+from editharness.types import Case, CaseSet, Edit, MethodSpec, ProtocolSpec, Schedule
+
+CONTEXT = "context"
+UNTOUCHED = "none"
+CORPUS_DOCUMENTS = 100_000
+
+
+class Reporter(Protocol):
+    """Hears how far a run is."""
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """The run enters a stage; `total` None: its length is not known."""
+
+    def advance(self, done: int = 1) -> None:
+        """`done` more of the current stage."""
+
+
+@dataclass
+class Clock:
+    """Seconds by phase."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time what runs inside, under `name`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that a run found, ready to be written as a record."""
+
+    config: RunConfig
+    method: MethodSpec
+    resolved: Resolved
+    protocol: ProtocolSpec
+    protocol_hash: str
+    data: CaseSet
+    selection: Selection
+    cases: tuple[Case, ...]
+    model: LoadedModel
+    digest_after: str
+    effective: Schedule
+    arms: Mapping[str, Arm]
+    columns: Mapping[Row, tuple[Column, ...]]
+    controls: tuple[Row, ...]
+    answers: Mapping[Row, Sequence[Answer]]
+    seconds: Mapping[str, float]
+    peak_memory_bytes: int
+
+
+def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
+    """Make one run; raises EditHarnessError for what the user can mend, before anything is written."""
+    clock = Clock()
+    method_spec = registry.method(config.method)
+    protocol_spec, data_spec = registry.protocol_and_data(config.task)
+    protocol = cast("EvalProtocol", registry.resolve(protocol_spec.ref)())
+    with clock.phase("data"):
+        report.stage("reading data")
+        data = load_cases(registry, data_spec.name, config.data.get(data_spec.name), offline=offline())
+        selection = protocol.select(_ordered([c for c in data.cases if c.split == "test"], config.seed))
+        cases = _first(selection, config, data_spec.name)
+    with clock.phase("model"):
+        report.stage(f"loading {config.model}")
+        loaded = _load(config, registry)
+    resolved = resolve(method_spec, _preset(method_spec, config, loaded), config.settings)
+    registry.run_started(config)
+    effective = config.schedule.limited(method_spec.max_batch)
+    host = _host(config, loaded, report)
+    timeline = Timeline(loaded.model, host.masters, digest=loaded.digest)
+    arms = _write_arms(
+        _editors(registry, config, method_spec, resolved, effective), protocol.arms(cases),
+        registry, host, timeline, clock, report,
+    )  # fmt: skip
+    asked = plan_documents(
+        protocol.probes(effective, ()), data_spec.name, cases[: config.limit],
+        {row: {name: arm.layout for name, arm in written.items()} for row, written in arms.items()},
+        task_forms(registry),
+    )  # fmt: skip
+    with clock.phase("asking"):
+        report.stage("asking", asked.requests())
+        answered = ask(asked, registry, timeline, loaded, config.batch_size, report.advance)
+    with clock.phase("digest"):
+        digest_after = timeline.close()
+    if digest_after != loaded.digest:
+        raise MethodError(f"method {config.method!r} did not leave the model as it found it")
+    answers = rows_of(answered, asked, cases[: config.limit], tuple(arms), protocol.controls)
+    columns = columns_of(protocol, answers, cases[: config.limit])
+    return Outcome(
+        config, method_spec, resolved, protocol_spec, protocol.digest(), data, selection, cases, loaded, digest_after,
+        effective, arms.get(config.method, {}), columns, protocol.controls, answers, clock.seconds, peak_memory(),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Editor:
+    """A row that edits: the method of the run, or the control `context`."""
+
+    row: Row
+    spec: MethodSpec
+    options: Any
+    schedule: Schedule
+
+
+def _editors(
+    registry: Registry, config: RunConfig, spec: MethodSpec, resolved: Resolved, effective: Schedule
+) -> list[Editor]:
+    told = Editor(CONTEXT, registry.method(CONTEXT), None, Schedule(1, carry=False))
+    if config.method == UNTOUCHED:
+        return [told]
+    if config.method == CONTEXT:
+        return [replace(told, schedule=effective)]
+    return [told, Editor(config.method, spec, resolved.options, effective)]
+
+
+def _write_arms(
+    editors: Sequence[Editor], edits: Mapping[str, Sequence[Edit]], registry: Registry, host: LocalHost,
+    timeline: Timeline, clock: Clock, report: Reporter,
+) -> dict[Row, dict[str, Arm]]:  # fmt: skip
+    """Every row's arms; a fresh method object each, so that no arm sees another's state."""
+    arms: dict[Row, dict[str, Arm]] = {}
+    for editor in editors:
+        for name, arm_edits in edits.items():
+            report.stage(f"{editor.spec.name}: writing the {name} edits", len(arm_edits))
+            method = cast("Method[Any]", registry.resolve(editor.spec.ref)(editor.options))
+            with clock.phase("controls" if editor.row == CONTEXT else "editing"):
+                arms.setdefault(editor.row, {})[name] = write_arm(
+                    f"{editor.row}/{name}", editor.spec, method, arm_edits, editor.schedule, host, timeline,
+                    partial(registry.edits_applied, editor.row),
+                )  # fmt: skip
+    return arms
+
+
+def rows_of(
+    answered: Sequence[Answer], asked: Asked, cases: Sequence[Case], edited: Sequence[Row], controls: Sequence[Row]
+) -> dict[Row, list[Answer]]:
+    """Answers per row, each with the unedited ones beside it; null answers are made here, without a model."""
+    unedited = [a for a in answered if a.moment == "unedited"]
+    rows: dict[Row, list[Answer]] = {row: unedited for row in ("none", "none*") if row in controls}
+    for row in edited:
+        own = [replace(a, arm=a.arm.removeprefix(f"{row}/")) for a in answered if a.arm.startswith(f"{row}/")]
+        rows[row] = [*unedited, *own]
+    for row, say in null_texts(cases).items():
+        if row in controls:
+            said = [
+                a
+                for task, docs in asked.of_row(edited[-1]).items()
+                for a in null_answers(asked.templates[task], docs, say)
+            ]
+            rows[row] = [*unedited, *(replace(a, arm=a.arm.partition("/")[2]) for a in said)]
+    return rows
+
+
+def columns_of(
+    protocol: EvalProtocol, answers: Mapping[Row, Sequence[Answer]], cases: Sequence[Case]
+) -> dict[Row, tuple[Column, ...]]:
+    """The protocol's columns of every row: controls first, in the protocol's order, the method last."""
+    by_id = {case.id: case for case in cases}
+    order = [*(row for row in protocol.controls if row in answers), *(r for r in answers if r not in protocol.controls)]
+    return {row: tuple(protocol.summarise(row, Answers(by_id, answers[row]))) for row in order}
+
+
+def _ordered(cases: Sequence[Case], seed: int) -> list[Case]:
+    """Seed 0 keeps the file's order, as papers do; any other seed draws an order of its own."""
+    shuffled = list(cases)
+    if seed:
+        random.Random(seed).shuffle(shuffled)
+    return shuffled
+
+
+def _first(selection: Selection, config: RunConfig, data: str) -> tuple[Case, ...]:
+    if config.edits > len(selection.cases):
+        raise UsageError(f"--edits {config.edits}: data set {data!r} has only {len(selection.cases)} cases to edit")
+    return selection.cases[: config.edits]
+
+
+def _load(config: RunConfig, registry: Registry) -> LoadedModel:
+    packaged = {name: entry.spec.folder for name, entry in registry.models.items()}
+    return load_model(
+        config.model, revision=config.revision, dtype=config.dtype, device=config.device,
+        trust_remote_code=config.trust_remote_code, offline=offline(), packaged=packaged,
+    )  # fmt: skip
+
+
+def _preset(spec: MethodSpec, config: RunConfig, loaded: LoadedModel) -> Any:
+    presets = load_presets(spec.presets) if spec.presets else []
+    if config.preset is not None and not presets:
+        raise UsageError(f"method {spec.name!r} has no presets: leave --preset out")
+    return choose(presets, config.preset, model_facts(loaded.model.config))
+
+
+def _host(config: RunConfig, loaded: LoadedModel, report: Reporter) -> LocalHost:
+    def texts() -> Sequence[str]:
+        return find_corpus(config.corpus, loaded.folder, CORPUS_DOCUMENTS, offline=offline())
+
+    return LocalHost(
+        loaded,
+        seed=config.seed,
+        texts=texts,
+        cache=cache_folder(),
+        progress=lambda done, total, what: report.advance(done),
+    )
+
+
+def offline() -> bool:
+    """Whether the hub must not be asked: HF_HUB_OFFLINE is set."""
+    return bool(os.environ.get("HF_HUB_OFFLINE"))
+
+
+def peak_memory() -> int:
+    """Peak resident memory of this process in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,174 @@
+"""Negation of knowledge queries (arXiv 2510.00625, section 5.2): does the edit survive the word "not"?
+
+Two arms write the same targets: "X is Y" (positive) and "X is not Y" (negated). Each is asked "X is" and "X is not":
+
+            asked "X is"   asked "X is not"
+positive    PP  (efficacy)  PN  (hallucination)
+negated     NP  (hall.)     NN  (efficacy)
+
+The edit target counts as the answer in all four, by exact match of its tokens under greedy decoding (A.2). Rectified
+efficacy is the mean of PP-PN, PP-NP, NN-PN, NN-NP. `none*` asks the unedited model for the old answer instead, over
+the facts it knows (A.7). What it does not show: a model that says nothing of sense under "not" also scores PN = 0,
+hence the columns `contained` and locality beside it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from editharness.data.negated import how_negated, negated_case
+from editharness.protocol import Answers, Column, EvalProtocol, Moment, Probe, Row, Selection
+from editharness.scoring import same_start
+from editharness.types import Case, Edit, Schedule
+
+POSITIVE, NEGATED = "positive", "negated"
+ASK = {
+    "prompt": "negation_{data}_pos",
+    "negated": "negation_{data}_neg",
+    "paraphrase": "paraphrase_{data}",
+    "neighbour": "neighbour_{data}",
+}
+DIFFERENCES = (("PP", "PN"), ("PP", "NP"), ("NN", "PN"), ("NN", "NP"))
+UNEDITED_ROWS = ("none", "none*")
+Values = Mapping[str, float]
+
+
+class Negation(EvalProtocol):
+    """Positive and negated edits, asked plainly and negated: PP, PN, NN, NP and what goes with them."""
+
+    name = "negation"
+    version = 1
+
+    def select(self, cases: Iterable[Case]) -> Selection:
+        """Cases that can be negated; how (supplied, table, rule) is counted, as are the refused ones."""
+        kept: list[Case] = []
+        how: Counter[str] = Counter()
+        refused: Counter[str] = Counter()
+        for case in cases:
+            made = negated_case(case)
+            if made is None:
+                refused["no negation could be made"] += 1
+            else:
+                kept.append(made)
+                how[how_negated(made)] += 1
+        return Selection(tuple(kept), refused, how)
+
+    def arms(self, cases: Sequence[Case]) -> Mapping[str, Sequence[Edit]]:
+        """The same targets written with the plain and with the negated prompt."""
+        return {
+            POSITIVE: [Edit(case.id, case.prompt, case.subject, case.target) for case in cases],
+            NEGATED: [_negated_edit(case) for case in cases],
+        }
+
+    def probes(self, schedule: Schedule, checkpoints: Sequence[int]) -> Sequence[Probe]:
+        """Both questions of both arms at the end (and right after each edit where edits carry on); the rest once."""
+        moments: tuple[Moment, ...] = ("at_edit", "final") if schedule.carry else ("final",)
+        core = [
+            Probe(ASK[form], arm, moment)
+            for form in ("prompt", "negated")
+            for arm in (POSITIVE, NEGATED)
+            for moment in moments
+        ]
+        extra = [Probe(ASK[form], POSITIVE, "final") for form in ("paraphrase", "neighbour")]
+        unedited = [Probe(task, "", "unedited") for task in ASK.values()]
+        return [*unedited, *core, *extra]
+
+    def summarise(self, row: Row, answers: Answers) -> Sequence[Column]:
+        """The columns of one row; a value that does not exist for a case is left out, never filled in."""
+        four = _unedited_four(row, answers) if row in UNEDITED_ROWS else _edited_four(answers)
+        columns = [
+            Column("PP", "positive edit, asked plainly", "higher", four.get("PP", {})),
+            Column("PN", "positive edit, asked negated", "lower", four.get("PN", {})),
+            Column("NN", "negated edit, asked negated", "higher", four.get("NN", {})),
+            Column("NP", "negated edit, asked plainly", "lower", four.get("NP", {})),
+        ]
+        gaps = {f"{a}-{b}": _difference(four.get(a, {}), four.get(b, {})) for a, b in DIFFERENCES}
+        columns += [Column(name, name, "higher", gap, proportion=False) for name, gap in gaps.items()]
+        columns.append(
+            Column("rectified", "mean of the four differences", "higher", _mean(gaps.values()), proportion=False)
+        )
+        return [*columns, *_beside(row, answers)]
+
+    def hashed(self) -> Mapping[str, Any]:
+        """What moves the numbers: arms, tasks, scorer, generation length."""
+        return {
+            "tasks": ASK,
+            "scorer": "all target tokens greedy; text: whole words, 20 new tokens, natural stop",
+            "negation": "supplied, table, rules",
+            "differences": DIFFERENCES,
+        }
+
+
+def _negated_edit(case: Case) -> Edit:
+    prompt = case.negated_prompt or ""
+    start = (
+        case.subject[0] if prompt.startswith(case.subject_text, case.subject[0]) else prompt.index(case.subject_text)
+    )
+    return Edit(case.id, prompt, (start, start + len(case.subject_text)), case.target, negated=True)
+
+
+def _edited_four(answers: Answers) -> dict[str, Values]:
+    asked = {"P": ASK["prompt"], "N": ASK["negated"]}
+    arms = {"P": POSITIVE, "N": NEGATED}
+    return {
+        edit + ask: answers.scores(asked[ask], "exact", arm=arms[edit], moment="final") for edit in "PN" for ask in "PN"
+    }
+
+
+def _unedited_four(row: Row, answers: Answers) -> dict[str, Values]:
+    """`none`: the target, which the unedited model should not say; `none*`: the old answer, over facts it knows."""
+    score = "old_exact" if row == "none*" else "exact"
+    plain = answers.scores(ASK["prompt"], score, moment="unedited")
+    negated = answers.scores(ASK["negated"], score, moment="unedited")
+    if row == "none*":
+        known = {case for case, value in plain.items() if value == 1.0}
+        plain, negated = ({c: v for c, v in column.items() if c in known} for column in (plain, negated))
+    return {"PP": plain, "PN": negated}
+
+
+def _beside(row: Row, answers: Answers) -> list[Column]:
+    """Efficacy by probability, target contained under negation, generalization, locality."""
+    moment: Moment = "unedited" if row in UNEDITED_ROWS else "final"
+    arm = "" if moment == "unedited" else POSITIVE
+    if row == "none*":
+        return []
+
+    def get(form: str, score: str) -> Values:
+        return answers.scores(ASK[form], score, arm=arm, moment=moment)
+
+    columns = [
+        Column("prob", "new answer likelier than old", "higher", get("prompt", "new_over_old")),
+        Column("contained", "target within 20 tokens, asked negated", "lower", get("negated", "contained")),
+        Column("generalization", "paraphrases", "higher", get("paraphrase", "exact"), proportion=False),
+        Column("unchanged", "neighbours answered as before", "higher", _unchanged(answers, moment), proportion=False),
+        Column("correct", "neighbours answered rightly", "higher", get("neighbour", "exact"), proportion=False),
+    ]
+    at_edit = answers.scores(ASK["prompt"], "exact", arm=POSITIVE, moment="at_edit")
+    return [*columns, Column("PP at edit", "PP right after the edit", "higher", at_edit)] if at_edit else columns
+
+
+def _unchanged(answers: Answers, moment: Moment) -> Values:
+    """Share of a case's neighbours whose first words (as many as the expected answer has) are the unedited ones."""
+    near = [a for a in answers.answers if a.task == ASK["neighbour"] and a.text is not None]
+    before = {(a.case, a.item): a.text for a in near if a.moment == "unedited"}
+    found: dict[str, list[float]] = {}
+    for a in near:
+        unedited = before.get((a.case, a.item))
+        if a.moment == moment and unedited is not None and a.text is not None:
+            expected = answers.cases[a.case].neighbours[a.item].answer
+            found.setdefault(a.case, []).append(float(same_start(a.text, unedited, expected)))
+    return {case: sum(values) / len(values) for case, values in found.items()}
+
+
+def _difference(first: Values, second: Values) -> Values:
+    """Per-case difference over the cases that have both."""
+    return {case: first[case] - second[case] for case in first if case in second}
+
+
+def _mean(columns: Iterable[Values]) -> Values:
+    """Per-case mean over the columns that exist."""
+    present = [column for column in columns if column]
+    cases = set.intersection(*(set(column) for column in present)) if present else set()
+    return {case: sum(column[case] for column in present) / len(present) for case in sorted(cases)}
