@@ -98,7 +98,7 @@ class EditedLM(HFLM):
         )
 
 
-class RowStop(StoppingCriteria):  # type: ignore[misc]
+class RowStop(StoppingCriteria):
     """Marks a row as finished when its own continuation holds one of the stop strings."""
 
     def __init__(self, tokenizer: Any, stops: Sequence[str], start: int) -> None:

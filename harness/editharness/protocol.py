@@ -70,7 +70,8 @@ class Answers:
 class Column:
     """One column: per-case scores in [0, 1] (or differences in [-1, 1]); the board shows mean, interval and n.
 
-    `proportion` columns hold 0/1 values and get Wilson intervals; the others a bootstrap over subjects.
+    `proportion` columns lie in [0, 1] and get Wilson intervals (wider than need be where a case averages several
+    answers); differences get a bootstrap over subjects.
     """
 
     name: str

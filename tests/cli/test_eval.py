@@ -143,7 +143,7 @@ BAD = {
     "limit above edits": (["--edits", "3", "--limit", "9"], "--limit 9"),
     "data file missing": (["--data", "pocket=gone.json"], "gone.json"),
     "unknown data set": (["--data", "pockets=x.json"], "did you mean 'pocket'"),
-    "unknown flag": (["--edit", "3", "--nonsense"], "nonsense"),
+    "unknown flag": (["--edit", "3"], "did you mean '--edits'"),
     "unknown device": (["--device", "gpu9"], "gpu9"),
     "unknown dtype": (["--dtype", "float31"], "float32"),
 }

@@ -36,7 +36,7 @@ def shown(*records: RunRecord, width: int = 120, encoding: str = "utf-8", termin
 def test_a_board_fits_the_width_in_few_tables(width: int, tables: int) -> None:
     text = shown(example_record("rome", ROWS), width=width)
     assert max(len(line) for line in text.splitlines()) <= width
-    assert len(re.findall(r"^ +# +row", text, re.MULTILINE)) == tables
+    assert len(re.findall(r"^ *# +row", text, re.MULTILINE)) == tables
     heads = [line for line in text.splitlines() if re.search("[↑↓]", line)]
     assert re.findall(r"(\S+) [↑↓]", " ".join(heads)) == COLUMNS
     assert "…" not in text
@@ -62,7 +62,7 @@ def test_cells_show_value_interval_and_n() -> None:
     record = replace(example_record("rome"), rows=(RowScores("method", "method", (score,)),))
     text = shown(record)
     lines = text.splitlines()
-    assert any(re.fullmatch(r"\s+1\s+rome\s+93\.0\s+1\.23", line.rstrip()) for line in lines)
+    assert any(re.fullmatch(r"\s*1\s+rome\s+93\.0\s+1\.23", line.rstrip()) for line in lines)
     assert any(re.fullmatch(r"\s+paper\s+\[86,97\]", line.rstrip()) for line in lines)
     assert "n=50" in text
     assert "PP: says the target" in text
@@ -128,7 +128,7 @@ def test_names_cannot_colour_link_or_move() -> None:
 
 
 @given(st.text(max_size=30), st.sampled_from(["utf-8", "ascii", "latin-1"]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_any_name_can_be_shown(name: str, encoding: str) -> None:
     text = shown(poisoned(name), encoding=encoding)
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", text)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from editharness.leaderboard.text import interval, percent, plain, seconds
@@ -11,6 +11,7 @@ from editharness.stats import ColumnScore
 
 
 @given(st.text())
+@settings(deadline=None)
 def test_plain_is_one_printable_line(text: str) -> None:
     safe = plain(text, 50)
     assert len(safe) <= 50

@@ -89,7 +89,7 @@ def test_pipes_and_folders_are_not_records(tmp_path: Path) -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_loads_gives_json_or_an_error_of_ours(data: bytes) -> None:
     try:
         value, problem = loads(data), ""

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from editharness.errors import RecordError
@@ -48,6 +48,7 @@ def test_a_record_survives_json() -> None:
 
 
 @given(st.dictionaries(TEXT, JSON, max_size=4), TEXT, st.integers(0, 10**9), st.dictionaries(TEXT, TEXT, max_size=3))
+@settings(deadline=None, max_examples=50)
 def test_any_content_survives_json_and_fits_the_schema(
     options: dict[str, Any], name: str, count: int, versions: dict[str, str]
 ) -> None:
@@ -91,6 +92,7 @@ def complaint(raw: object) -> str | None:
 
 
 @given(st.sampled_from(PLACES), JSON)
+@settings(deadline=None, max_examples=50)
 def test_what_the_reader_takes_the_schema_takes(place: tuple[Any, ...], value: Any) -> None:
     """A changed field is either refused in one line that names it, or the schema allows it."""
     raw = copy.deepcopy(raw_record())
@@ -191,6 +193,7 @@ def test_no_absolute_path_and_no_home_gets_into_a_record() -> None:
 
 
 @given(st.text())
+@settings(deadline=None, max_examples=50)
 def test_paths_are_taken_out_once(text: str) -> None:
     once = without_paths(text)
     assert without_paths(once) == once

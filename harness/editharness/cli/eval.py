@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from editharness.errors import UsageError
-from editharness.types import Schedule
+from editharness.errors import DataError, UnknownNameError, UsageError
+from editharness.types import MethodSpec, Schedule
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -54,12 +54,11 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("TQDM_DISABLE", "1")  # one progress bar is enough: ours
     config = configure(args)
     # what can be known to be wrong is said before torch is loaded
-    from editharness.presets import resolve
     from editharness.registry import load_plugins
     from editharness.store.write import check_writable
 
     registry = load_plugins()
-    resolve(registry.method(config.method), None, config.settings)
+    _known_options(registry.method(config.method), config)
     registry.protocol_and_data(config.task)
     _known_data(config, registry.datasets)
     check_writable(config.output)
@@ -107,9 +106,19 @@ def configure(args: argparse.Namespace) -> RunConfig:
     )
 
 
-def _known_data(config: RunConfig, datasets: Mapping[str, Any]) -> None:
-    from editharness.errors import DataError, UnknownNameError
+def _known_options(spec: MethodSpec, config: RunConfig) -> None:
+    """Settings and preset name; whether the preset has values for the model is known once that is loaded."""
+    from editharness.presets import load_presets, resolve
 
+    resolve(spec, None, config.settings)
+    if config.preset is None:
+        return
+    names = {preset.name for preset in load_presets(spec.presets)} if spec.presets else set()
+    if config.preset not in names:
+        raise UnknownNameError("preset", config.preset, names, hint=f"(of method {spec.name})")
+
+
+def _known_data(config: RunConfig, datasets: Mapping[str, Any]) -> None:
     for name, path in config.data.items():
         if name not in datasets:
             raise UnknownNameError("data set", name, datasets, hint="(in --data)")

@@ -19,27 +19,22 @@ from dataclasses import dataclass
 from typing import Final
 
 from editharness.data.lemma import BE, DO, HAVE, MODALS, finite, is_participle, support
+from editharness.data.words import (
+    ARTICLES,
+    FRONTING,
+    PASSIVE,
+    PREPOSITIONS,
+    PRONOUNS,
+    RELATIVES,
+    Word,
+    is_adverb,
+    words,
+)
 
-RELATIVES: Final = frozenset({"who", "which", "that", "whose", "whom", "where", "when"})
-PRONOUNS: Final = frozenset({"they", "we", "you", "it", "he", "she", "people"})
-_PREPOSITIONS: Final = """
-about above after against along among around as at before behind beside between by during for from in inside into near
-of off on onto out over through to toward towards under upon with within without
-"""
-PREPOSITIONS: Final = frozenset(_PREPOSITIONS.split())
-ARTICLES: Final = frozenset({"a", "an", "the"})
-_ADVERBS: Final = frozenset({"also", "first", "last", "mostly", "now", "often", "once", "still"})
-_TRANSITIVE: Final = """
-add award base build call create design develop distribute educate employ establish find found hold house inspire invent
-film locate maintain make manufacture name nominate own produce program publish release represent say select set shoot surround
-"""
-_PASSIVE: Final = frozenset(_TRANSITIVE.split())
-FRONTING: Final = PREPOSITIONS | {"where", "when", "while", "because", "if", "although", "since", "until", "that"}
 _NEGATIVE: Final = re.compile(r"\b(?:not|never|nor|neither|cannot|nobody|nothing)\b|n['’]t\b", re.IGNORECASE)
 _PLURAL: Final = re.compile(r"\b(?:\w+[^\Ws]s|people|children|women|men)\s+(?:of|in|from|at)\s+(?:the\s+)?$", re.I)
 _OPENING: Final = re.compile(r"""["'”’»)\]*]*(?:\s*\([^()]*\))?""")
 _POSSESSIVE: Final = re.compile(r"['’]s?(?=\s)")
-_WORD: Final = re.compile(r"[^\s,:;]+|[,:;]")
 
 
 @dataclass(frozen=True)
@@ -48,25 +43,6 @@ class Made:
 
     text: str
     rule: str
-
-
-@dataclass(frozen=True)
-class Word:
-    """A word with its place in the text."""
-
-    text: str
-    start: int
-    end: int
-
-    @property
-    def low(self) -> str:
-        """The word in lower case."""
-        return self.text.lower()
-
-
-def words(text: str, start: int = 0) -> list[Word]:
-    """The words of a text from `start`, commas and colons as words of their own."""
-    return [Word(found.group(), *found.span()) for found in _WORD.finditer(text, start)]
 
 
 def insert(text: str, at: int, what: str) -> str:
@@ -219,16 +195,11 @@ def _verb_at(text: str, found: list[Word], at: int, *, plural: bool) -> Made | N
     return _do_support(text, found[at], word, after, plural)
 
 
-def is_adverb(word: str) -> bool:
-    """Whether the word can stand between a subject and its verb without being one itself."""
-    return (word.endswith("ly") and word not in {"apply", "supply", "fly", "rely", "family"}) or word in _ADVERBS
-
-
 def _do_support(text: str, first: Word, verb: Word, after: str, plural: bool) -> Made | None:
     form = finite(verb.text)
     if form is None or (form.tense == "base" and not plural) or (form.tense == "past" and after == "by"):
         return None  # a bare plural after a singular subject is a noun; "{} released by" has a participle
-    if form.tense == "past" and after in PREPOSITIONS and form.lemma in _PASSIVE:
+    if form.tense == "past" and after in PREPOSITIONS and form.lemma in PASSIVE:
         return None  # "{} located in": who locates would not do it "in"
     rest = text[verb.end :]
     joined = re.match(r"\s+(?:or|and)\s+(\w+)", rest)

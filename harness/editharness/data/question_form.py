@@ -10,20 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from editharness.data.clauses import (
-    ARTICLES,
-    PREPOSITIONS,
-    PRONOUNS,
-    RELATIVES,
-    Made,
-    Word,
-    insert,
-    is_adverb,
-    is_negative,
-    negate_tail,
-    words,
-)
+from editharness.data.clauses import Made, insert, is_negative, negate_tail
 from editharness.data.lemma import BE, DO, HAVE, LEMMAS, MODALS, finite, is_participle
+from editharness.data.words import ARTICLES, PREPOSITIONS, PRONOUNS, RELATIVES, Word, is_adverb, words
 from editharness.types import Span
 
 MASK: Final = "\ue000"

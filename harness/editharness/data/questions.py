@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from editharness.data.clauses import PREPOSITIONS, PRONOUNS
 from editharness.data.lemma import BE, DO, LEMMAS, finite, inflect
 from editharness.data.question_form import MASK, QuestionForm, parse
+from editharness.data.words import PREPOSITIONS, PRONOUNS
 from editharness.types import Span
 
 _OF_WORDS: Final = "country city state town continent planet family species occupation position"

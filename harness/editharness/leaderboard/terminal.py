@@ -44,12 +44,12 @@ def show_boards(made: Iterable[Board], console: Console) -> None:
 
 def show_board(board: Board, console: Console) -> None:
     """Print one board: title, tables, what the columns mean, how it was made."""
-    safe = _Encoder(console)
+    safe, grid = _Encoder(console), _Grid(board)
     console.print(safe(f"{board.key.protocol} · data {board.key.data} · model {board.key.model}", "bold"))
-    chunks = _split(board, console.width)
+    chunks = _split(grid, console.width)
     for number, chunk in enumerate(chunks):
         console.print()
-        console.print(_table(board, chunk, safe, console.width, first=number == 0, last=number == len(chunks) - 1))
+        console.print(_table(grid, chunk, safe, console.width, first=number == 0, last=number == len(chunks) - 1))
     legend = [f"{plain(h.name)}: {plain(h.title)}" for h in board.columns if h.title and h.title != h.name]
     console.print()
     if legend:
@@ -59,11 +59,28 @@ def show_board(board: Board, console: Console) -> None:
         console.print(safe(f"Note: {note}", "yellow"))
 
 
+class _Grid:
+    """A board's cells as text, with their widths."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self.own_n = [row.own_n(board.columns) for row in board.rows]
+        pairs = list(zip(board.rows, self.own_n, strict=True))
+        self.cells = {h.name: [_cell(row, h, own_n) for row, own_n in pairs] for h in board.columns}
+        self.widths = {h.name: _GAP + _width([_header(h), *self.cells[h.name]]) for h in board.columns}
+        self.name_width = min(_NAME_WIDTH, max([12, *(len(plain(row.name)) for row in board.rows)]))
+
+
+def _width(cells: Sequence[str]) -> int:
+    return max(len(line) for cell in cells for line in cell.split("\n"))
+
+
 class _Encoder:
     """Safe styled text; signs that the console's encoding lacks are replaced."""
 
     def __init__(self, console: Console) -> None:
         self._encoding = console.encoding
+        self.utf = console.encoding.lower().startswith("utf")
 
     def __call__(self, text: str, style: str = "") -> Text:
         lines = "\n".join(plain(line, 2000) for line in text.split("\n"))
@@ -76,22 +93,22 @@ class _Encoder:
         return Text(lines, style=style)
 
 
-def _split(board: Board, width: int) -> list[tuple[Heading, ...]]:
+def _split(grid: _Grid, width: int) -> list[tuple[Heading, ...]]:
     """Columns in as few tables as fit; among those the cut falls after the ranked column where it can."""
-    room = width - _name_width(board) - _RANK_WIDTH
+    board, room = grid.board, width - grid.name_width - _RANK_WIDTH
     seconds_width = len(_SECONDS) + _GAP
-    whole = _fill(board, board.columns, room, seconds_width)
+    whole = _fill(grid, board.columns, room, seconds_width)
     names = [heading.name for heading in board.columns]
     cut = names.index(board.ranked_by) + 1 if board.ranked_by in names else len(names)
     if len(whole) == 1 or cut == len(names):
         return whole
-    halves = [*_fill(board, board.columns[:cut], room, 0), *_fill(board, board.columns[cut:], room, seconds_width)]
+    halves = [*_fill(grid, board.columns[:cut], room, 0), *_fill(grid, board.columns[cut:], room, seconds_width)]
     return whole if len(whole) < len(halves) else halves
 
 
-def _fill(board: Board, columns: Sequence[Heading], room: int, spare: int) -> list[tuple[Heading, ...]]:
+def _fill(grid: _Grid, columns: Sequence[Heading], room: int, spare: int) -> list[tuple[Heading, ...]]:
     """Cut columns into tables of `room` characters, about equally wide; the last one has `spare` left."""
-    widths = [_column_width(board, heading) for heading in columns]
+    widths = [grid.widths[heading.name] for heading in columns]
     tables = max(1, -(-(sum(widths) + spare) // max(room, 1)))
     while True:
         chunks = _cut(columns, widths, room, -(-(sum(widths) + spare) // tables))
@@ -114,17 +131,6 @@ def _cut(columns: Sequence[Heading], widths: Sequence[int], room: int, target: i
     return chunks
 
 
-def _column_width(board: Board, heading: Heading) -> int:
-    lines = [*_header(heading).split("\n")]
-    for row in board.rows:
-        lines += _cell(row, heading, row.own_n(board.columns)).split("\n")
-    return max(len(line) for line in lines) + _GAP
-
-
-def _name_width(board: Board) -> int:
-    return min(_NAME_WIDTH, max([len(plain(row.name)) for row in board.rows] + [12]))
-
-
 def _header(heading: Heading) -> str:
     return f"{arrow(heading)}\nn={heading.n}" if heading.n else arrow(heading)
 
@@ -138,23 +144,24 @@ def _cell(row: BoardRow, heading: Heading, own_n: int | None) -> str:
     return f"{percent(cell.value)}\n{interval(cell, 0)}{own}"
 
 
-def _table(board: Board, columns: Sequence[Heading], safe: _Encoder, width: int, *, first: bool, last: bool) -> Table:
-    used = sum(_column_width(board, heading) for heading in columns) + (len(_SECONDS) + _GAP if last else 0)
-    name_width = max(_name_width(board), min(_WIDEST_NAME, width - used - _RANK_WIDTH) if first else 0)
-    utf = safe._encoding.lower().startswith("utf")
-    table = Table(box=box.SIMPLE_HEAD if utf else box.ASCII2, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+def _table(grid: _Grid, columns: Sequence[Heading], safe: _Encoder, width: int, *, first: bool, last: bool) -> Table:
+    board, rows = grid.board, grid.board.rows
+    used = sum(grid.widths[heading.name] for heading in columns) + (len(_SECONDS) + _GAP if last else 0)
+    name_width = max(grid.name_width, min(_WIDEST_NAME, width - used - _RANK_WIDTH) if first else 0)
+    style = box.SIMPLE_HEAD if safe.utf else box.ASCII2
+    table = Table(box=style, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     table.add_column(Text("#"), justify="right", no_wrap=True)
     table.add_column(Text("row"), width=name_width, overflow="fold")
     for heading in columns:
         table.add_column(safe(_header(heading), "bold" if heading.name == board.ranked_by else ""), justify="right")
     if last:
         table.add_column(Text(_SECONDS), justify="right")
-    for row, following in zip(board.rows, [*board.rows[1:], None], strict=True):
-        own_n = row.own_n(board.columns)
-        cells = [_styled(safe, _cell(row, heading, own_n)) for heading in columns]
+    for number, (row, following) in enumerate(zip(rows, [*rows[1:], None], strict=True)):
+        cells = [_styled(safe, grid.cells[heading.name][number]) for heading in columns]
         pace = [safe(seconds(row.seconds_per_edit))] if last else []
+        label = _label(safe, row, grid.own_n[number], badges=first)
         end = following is not None and (following.kind, following.tier) != (row.kind, row.tier)
-        table.add_row(safe(rank(row)), _label(safe, row, own_n, badges=first), *cells, *pace, end_section=end)
+        table.add_row(safe(rank(row)), label, *cells, *pace, end_section=end)
     return table
 
 

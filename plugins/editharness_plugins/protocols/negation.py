@@ -141,9 +141,9 @@ def _beside(row: Row, answers: Answers) -> list[Column]:
     columns = [
         Column("prob", "new answer likelier than old", "higher", get("prompt", "new_over_old")),
         Column("contained", "target within 20 tokens, asked negated", "lower", get("negated", "contained")),
-        Column("generalization", "paraphrases", "higher", get("paraphrase", "exact"), proportion=False),
-        Column("unchanged", "neighbours answered as before", "higher", _unchanged(answers, moment), proportion=False),
-        Column("correct", "neighbours answered rightly", "higher", get("neighbour", "exact"), proportion=False),
+        Column("generalization", "paraphrases", "higher", get("paraphrase", "exact")),
+        Column("unchanged", "neighbours answered as before", "higher", _unchanged(answers, moment)),
+        Column("correct", "neighbours answered rightly", "higher", get("neighbour", "exact")),
     ]
     at_edit = answers.scores(ASK["prompt"], "exact", arm=POSITIVE, moment="at_edit")
     return [*columns, Column("PP at edit", "PP right after the edit", "higher", at_edit)] if at_edit else columns

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from editharness.errors import MethodError
+from editharness.locate.moments import Moments, MomentStore, collect, corpus_digest
+from editharness.models.capture import capture
+from editharness.models.modules import module_map
+from editharness.models.spans import encode_text
+from editharness.testing.tiny import TEXT
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gptj"])
+def test_one_pass_over_chunks_is_the_mean_over_every_token(made: Callable[..., Any], family: str) -> None:
+    model, tokenizer = made(family)
+    modules = module_map(model)
+    ours = collect(model, modules, tokenizer, TEXT, [0, 2], max_length=12, budget=30)
+    for layer in (0, 2):
+        keys = []
+        for text in TEXT:
+            ids = torch.tensor([encode_text(tokenizer, text)[0][:12]])
+            with torch.no_grad(), capture(model, {modules.down_projection(layer): "input"}) as seen:
+                model(input_ids=ids)
+            keys.append(seen[modules.down_projection(layer)][0].double())
+        every = torch.cat(keys)
+        assert ours[layer].tokens == len(every)
+        torch.testing.assert_close(ours[layer].c, every.mT @ every / len(every), rtol=1e-5, atol=1e-6)
+
+
+def test_no_texts_is_one_line(made: Callable[..., Any]) -> None:
+    model, tokenizer = made("llama")
+    with pytest.raises(MethodError, match="second moments need texts"):
+        collect(model, module_map(model), tokenizer, [], [0])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000), st.floats(0.01, 100))
+def test_factor_and_null_basis(seed: int, weight: float) -> None:
+    samples = torch.randn(6, 40, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    moments = Moments(samples @ samples.mT / 40, 40)
+    space = moments.cholesky(weight)
+    torch.testing.assert_close(space.weight * space.lower @ space.lower.mT, weight * moments.c)
+    assert moments.cholesky(1.0).lower is space.lower
+    values = torch.linalg.eigvalsh(moments.c)
+    threshold = float((values[2] + values[3]) / 2)
+    basis = moments.null_basis(threshold)
+    assert basis.shape == (6, 3)
+    torch.testing.assert_close(basis.mT @ basis, torch.eye(3, dtype=torch.float64))
+    assert bool(((basis.mT @ moments.c @ basis).diagonal() < threshold).all())
+
+
+def test_fewer_tokens_than_dimensions_still_factor() -> None:
+    one = torch.ones(4, 1, dtype=torch.float64)
+    assert bool(Moments(one @ one.mT, 1).cholesky().lower.isfinite().all())
+    with pytest.raises(MethodError, match="not positive"):
+        _ = Moments(torch.zeros(4, 4, dtype=torch.float64), 0).factor
+    with pytest.raises(MethodError, match="above 0"):
+        Moments(torch.eye(4, dtype=torch.float64), 9).cholesky(0.0)
+
+
+def test_store_keeps_the_bits_under_their_provenance(made: Callable[..., Any], tmp_path: Path) -> None:
+    model, tokenizer = made("llama")
+    fresh = collect(model, module_map(model), tokenizer, TEXT, [1])[1]
+    store, facts = MomentStore(tmp_path), {"model": "a", "layer": 1}
+    store.save(Moments(fresh.c, fresh.tokens, facts))
+    back = store.load(facts)
+    assert back is not None
+    assert torch.equal(back.c, fresh.c)
+    assert (back.tokens, back.provenance) == (fresh.tokens, facts)
+    assert store.load({"model": "a", "layer": 2}) is None
+    path = store.path(facts)
+    assert path is not None
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    path.write_bytes(path.read_bytes()[:-9])
+    assert store.load(facts) is None
+    assert MomentStore(None).load(facts) is None
+
+
+def test_the_corpus_digest_sees_order_and_borders() -> None:
+    assert corpus_digest(["ab", "c"]) != corpus_digest(["a", "bc"])
+    assert corpus_digest(["a", "b"]) != corpus_digest(["b", "a"])
+    assert corpus_digest(["a", "b"]) == corpus_digest(("a", "b"))
