@@ -111,7 +111,7 @@ def test_no_heavy_module_is_imported(runs: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_records_take_two_seconds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_thousand_records_are_quick(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     raw = example_record("rome", ROWS).to_json()
     for i in range(1000):
         folder = tmp_path / f"run-{i}"
@@ -120,5 +120,5 @@ def test_a_thousand_records_take_two_seconds(tmp_path: Path, capsys: pytest.Capt
         (folder / "record.json").write_text(json.dumps({**raw, "id": folder.name, "method": method}))
     started = time.process_time()
     assert main(["leaderboard", str(tmp_path), "--format", "markdown"]) == 0
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 4  # about 1.5 on an idle core
     assert capsys.readouterr().out.count("```sh") == 1000

@@ -27,9 +27,7 @@ def test_chunks_hold_every_index_once_within_the_budget(lengths: list[int], budg
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gptj", "gpt_neox"])
-def test_read_gives_rows_in_order_whatever_the_chunks(
-    made: Callable[..., Any], edits: list[Edit], family: str
-) -> None:
+def test_read_gives_rows_in_order_whatever_the_chunks(made: Callable[..., Any], edits: list[Edit], family: str) -> None:
     model, tokenizer = made(family)
     modules, prompts = module_map(model), encode_edits(tokenizer, edits, CONTEXTS, targets=False)
     wanted = {modules.down_projection(0): "input", modules.block(1): "output"}

@@ -13,7 +13,7 @@ def negated_case(case: Case) -> Case | None:
 
     A prompt that is a question ("What university did X attend?") is negated as a question.
     """
-    if case.prompt.rstrip().endswith("?") and case.negated_prompt is None:
+    if case.question == case.prompt and case.negated_prompt is None:
         made = negate_question(case.prompt, case.subject)
     else:
         made = negate(case.prompt, case.subject, supplied=case.negated_prompt)

@@ -6,7 +6,8 @@ that reach over a boundary need arithmetic of their own. Rows are padded on the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -183,25 +184,27 @@ def essence_prompts(tokenizer: Any, edits: Sequence[Edit]) -> Prompts:
     """One row "<subject> is a" per edit, without target: what the subject is, which an edit should leave alone."""
     rows = []
     for index, edit in enumerate(edits):
-        start, end = _placed(edit)
+        with _named(edit.id):
+            start, end = trimmed(edit.prompt, edit.subject)
         subject = edit.prompt[start:end]
         rows.append(_Row(f"{subject} is a", (0, len(subject)), "", index, 0))
     return _prompts(tokenizer, rows, [edit.id for edit in edits])
 
 
-def _placed(edit: Edit) -> Span:
+@contextmanager
+def _named(edit: str) -> Iterator[None]:
+    """Errors inside name the edit."""
     try:
-        return trimmed(edit.prompt, edit.subject)
+        yield
     except EditError as error:
-        raise EditError(f"edit {edit.id}: {error}") from error
+        raise EditError(f"edit {edit}: {error}") from error
 
 
 def _row(edit: Edit, index: int, template: str, group: int, targets: bool) -> _Row:
     text, shift = fill(template, edit.prompt)
-    start, end = _placed(edit)
-    if targets and not edit.target.strip():
-        raise EditError(f"edit {edit.id}: the target is empty")
-    added = target_text(edit.target) if targets else ""
+    with _named(edit.id):
+        start, end = trimmed(edit.prompt, edit.subject)
+        added = target_text(edit.target) if targets else ""
     return _Row(text, (start + shift, end + shift), added, index, group)
 
 
@@ -230,10 +233,8 @@ def _prompts(tokenizer: Any, rows: Sequence[_Row], names: Sequence[str]) -> Prom
 
 
 def _found(offsets: Sequence[tuple[int, int]], row: _Row, names: Sequence[str]) -> int:
-    try:
+    with _named(names[row.edit]):
         return subject_last(offsets, row.subject)
-    except EditError as error:
-        raise EditError(f"edit {names[row.edit]}: {error}") from error
 
 
 def _pad_id(tokenizer: Any) -> int:

@@ -1,0 +1,82 @@
+"""What the tasks are asked about: a running plan, or a whole data set under stock lm-eval."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from editharness.documents import case_documents, documents, planned, stock_documents
+from editharness.errors import DataError, UsageError
+from editharness.testing.tiny import save_tiny
+from editharness.types import Case, Question
+from editharness_tasks import case_task
+
+CASE = Case(
+    id="x",
+    prompt="The capital of Kenya is",
+    subject=(15, 20),
+    target="Rome",
+    old="Nairobi",
+    paraphrases=("Kenya's capital is", "In Kenya, the capital is"),
+    neighbours=(Question("The capital of Peru is", "Lima"),),
+)
+
+
+def test_each_form_has_its_own_questions() -> None:
+    assert [d["prompt"] for d in case_documents(CASE, "paraphrase")] == list(CASE.paraphrases)
+    (near,) = case_documents(CASE, "neighbour")
+    assert (near["target"], near["old"]) == ("Lima", "")
+    with pytest.raises(DataError, match="x has no negated prompt"):
+        case_documents(CASE, "negated")
+    with pytest.raises(UsageError, match="'prompts'"):
+        case_documents(CASE, "prompts")
+
+
+def test_a_plan_replaces_the_data_set_while_it_is_open() -> None:
+    plan = {("pocket", "prompt"): case_documents(CASE, "prompt", ("m/one", 2, "alone"), "m/one", ["final"])}
+    with planned(plan):
+        (doc,) = documents("pocket", "prompt")["test"]
+        assert doc["_state"] == ["m/one", "2", "alone"]
+        with pytest.raises(DataError, match="no negated questions"):
+            documents("pocket", "negated")
+    assert len(documents("pocket", "prompt")["test"]) > 500
+
+
+def test_stock_documents_are_the_test_split_of_a_file(tmp_path: Path) -> None:
+    record = {"case_id": 7, "prompt": "The capital of Kenya is", "subject": "Kenya", "target_new": "Rome"}
+    record["ground_truth"] = "Nairobi"
+    path = tmp_path / "cf.json"
+    path.write_text(json.dumps([record]))
+    (doc,) = stock_documents("mcf", "negated", str(path))
+    assert doc["prompt"] == "The capital of Kenya is not"
+    assert doc["_state"] == ["", "0", "carried"]
+
+
+def test_process_results_reads_likelihoods_and_text() -> None:
+    doc = {"target": "Rome", "old": "Nairobi", "aliases": []}
+    scores = case_task.process_results(doc, [(-1.0, True), (-3.0, False), " Rome, of course"])
+    assert (scores["exact"], scores["new_over_old"], scores["old_exact"]) == (1.0, 1.0, 0.0)
+    assert (scores["contained"], scores["equal"]) == (1.0, 0.0)
+    assert "new_over_old" not in case_task.process_results({**doc, "old": ""}, [(-1.0, False), " Rome"])
+
+
+@pytest.mark.slow
+def test_stock_lm_eval_asks_our_tasks_of_any_one_model(tmp_path: Path) -> None:
+    save_tiny("llama", tmp_path / "model")
+    record = {"prompt": "The capital of Kenya is", "subject": "Kenya", "target_new": "Rome", "ground_truth": "Nairobi"}
+    (tmp_path / "cf.json").write_text(json.dumps([{**record, "case_id": i, "target_new": f"Rome{i}"} for i in (1,)]))
+    words = ["run", "--model", "hf", "--model_args", f"pretrained={tmp_path / 'model'}", "--tasks", "negation_mcf"]
+    words += ["--include_path", str(Path(case_task.__file__).parent / "negation"), "--device", "cpu"]
+    words += ["--metadata", json.dumps({"mcf": str(tmp_path / "cf.json")}), "--output_path", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-m", "lm_eval", *words], capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    (results,) = (tmp_path / "out").rglob("results_*.json")
+    found = json.loads(results.read_text())["results"]
+    assert {"negation_mcf", "negation_mcf_pos", "negation_mcf_neg"} <= set(found)
+    assert "exact,none" in found["negation_mcf_pos"]
