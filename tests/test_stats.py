@@ -133,6 +133,19 @@ def test_answers_that_are_all_alike_are_not_certain() -> None:
     assert nothing.low == -(nothing.high or 0) < 0
 
 
+def test_a_proportion_with_scores_in_between_stays_in_its_range() -> None:
+    """A mean over two paraphrases is 0, 0.5 or 1: Wilson's interval is wider than the bootstrap's, never below 0."""
+    mixed = by_case([0.0, 0.5, 1.0, 1.0] * 5)
+    score = summarise_column(Column("generalization", "", "higher", mixed), {})
+    assert (score.low, score.high) == wilson(12.5, 20)
+    _, low, high = bootstrap_mean(mixed, {})
+    assert score.low is not None
+    assert score.high is not None
+    assert score.low < low < high < score.high
+    nothing = summarise_column(Column("generalization", "", "higher", by_case([0.0] * 20)), {})
+    assert (nothing.low, nothing.high) == wilson(0, 20)
+
+
 @pytest.mark.parametrize(("value", "proportion"), [(math.nan, False), (math.inf, False), (1.5, True), (-0.1, True)])
 def test_impossible_scores_are_refused_by_case(value: float, proportion: bool) -> None:
     with pytest.raises(ValueError, match="'bad'"):

@@ -78,7 +78,8 @@ class LocalHost:
     def moments(self, layer: int, *, together: Sequence[int] = ()) -> Moments:
         """Second moments of the keys of `layer` in the unedited model; missing ones of `together` in the same pass."""
         wanted = sorted({layer, *together} - self._moments.keys())
-        self._moments |= {one: found for one in wanted if (found := self._store.load(self._provenance(one)))}
+        stored = {one: self._store.load(self._provenance(one)) for one in wanted}
+        self._moments |= {one: self._near(found) for one, found in stored.items() if found is not None}
         missing = [one for one in wanted if one not in self._moments]
         if missing:
             self._moments |= self._collected(missing)
@@ -119,6 +120,10 @@ class LocalHost:
         for moments in kept.values():
             self._store.save(moments)
         return kept
+
+    def _near(self, moments: Moments) -> Moments:
+        """The moments on the model's device, where they are solved with."""
+        return Moments(moments.c.to(self.device), moments.tokens, moments.provenance)
 
     def _corpus_texts(self) -> Sequence[str]:
         if callable(self._texts):

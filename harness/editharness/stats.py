@@ -95,7 +95,10 @@ def summarise_column(column: Column, clusters: Mapping[str, str]) -> ColumnScore
 def summarise_values(
     values: Mapping[str, float], clusters: Mapping[str, str], *, proportion: bool
 ) -> tuple[float, float, float] | tuple[None, None, None]:
-    """(mean, low, high) of scores by case; three None where there are no cases."""
+    """(mean, low, high) of scores by case; three None where there are no cases.
+
+    A `proportion` has scores in [0, 1]; where some lie in between, Wilson's interval is wider than need be.
+    """
     for case, value in values.items():
         if not math.isfinite(value) or (proportion and not 0 <= value <= 1):
             raise ValueError(f"case {case!r} has the score {value}")

@@ -22,16 +22,32 @@ CONTEXTS = ("{}", "The first of these. {}", "Because. {}")
 FEW = ValueOptions(steps=4, lr=0.1, weight_decay=0.5, clamp=0.75)
 
 
-def searched(model: Any, tokenizer: Any, edits: Sequence[Edit], options: ValueOptions, site: Site = "block") -> Values:
-    prompts, essence = encode_edits(tokenizer, edits, CONTEXTS), essence_prompts(tokenizer, edits)
-    return optimise_values(model, module_map(model), 1, prompts, essence, options, site=site)
+def searched(
+    model: Any,
+    tokenizer: Any,
+    edits: Sequence[Edit],
+    options: ValueOptions,
+    site: Site = "block",
+    layer: int = 1,
+    contexts: Sequence[str] = CONTEXTS,
+) -> Values:
+    prompts, essence = encode_edits(tokenizer, edits, contexts), essence_prompts(tokenizer, edits)
+    return optimise_values(model, module_map(model), layer, prompts, essence, options, site=site)
 
 
-def plain(model: Any, tokenizer: Any, edit: Edit, options: ValueOptions, site: Site) -> Tensor:
+def plain(
+    model: Any,
+    tokenizer: Any,
+    edit: Edit,
+    options: ValueOptions,
+    site: Site,
+    layer: int = 1,
+    contexts: Sequence[str] = CONTEXTS,
+) -> Tensor:
     """z of one edit, with a hook on the site and every prompt run alone."""
     modules = module_map(model)
-    name = modules.block(1) if site == "block" else modules.mlp(1)
-    rows = [encode_edits(tokenizer, [edit], [context]) for context in CONTEXTS]
+    name = modules.block(layer) if site == "block" else modules.mlp(layer)
+    rows = [encode_edits(tokenizer, [edit], [context]) for context in contexts]
     essence = essence_prompts(tokenizer, [edit])
     held: list[Tensor] = []
 
@@ -75,6 +91,16 @@ def test_the_same_as_a_plain_search(made: Callable[..., Any], edits: list[Edit],
     for edit, target in zip(edits, ours.target, strict=True):
         torch.testing.assert_close(target, plain(model, tokenizer, edit, FEW, site), rtol=1e-3, atol=2e-4)
     assert ours.steps.tolist() == [FEW.steps - 1] * len(edits)
+
+
+@pytest.mark.parametrize("layer", [0, 2])
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_the_first_and_the_last_layer_and_a_subject_in_front(made: Callable[..., Any], family: str, layer: int) -> None:
+    model, tokenizer = made(family)
+    edit = Edit("front", "A is the capital of", (0, 1), "Rome")
+    ours = searched(model, tokenizer, [edit], FEW, "block", layer, ("{}",))
+    wanted = plain(model, tokenizer, edit, FEW, "block", layer, ("{}",))
+    torch.testing.assert_close(ours.target[0], wanted, rtol=1e-3, atol=2e-4)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])

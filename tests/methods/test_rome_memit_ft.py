@@ -16,9 +16,12 @@ from editharness.locate.options import CRomeOptions, FtOptions, MemitOptions, Ro
 from editharness.method import Method
 from editharness.models.load import load_model, weights_digest
 from editharness.models.modules import to_math
+from editharness.options import resolve_options
 from editharness.patch import Dense, WeightPatch, apply
+from editharness.presets import load_presets
 from editharness.testing.tiny import TEXT, save_tiny
 from editharness.types import Edit
+from editharness_plugins.methods import rome as rome_module
 from editharness_plugins.methods.c_rome import CRome
 from editharness_plugins.methods.ft_m import FtM
 from editharness_plugins.methods.memit import Memit
@@ -153,13 +156,9 @@ def test_ft_m_stays_in_its_ball_and_lowers_the_loss(hosts: dict[str, LocalHost])
 
 @pytest.mark.parametrize("method", ["rome", "c_rome", "memit", "ft_m"])
 def test_presets_fit_their_options(method: str) -> None:
-    from editharness import presets
-    from editharness.options import resolve_options
-
-    path = Path(presets.__file__).parent  # the harness; presets lie beside the methods
-    folder = Path(__import__("editharness_plugins.methods", fromlist=["x"]).__file__ or path).parent / "presets"
+    folder = Path(rome_module.__file__).parent / "presets"
     kinds = {"rome": RomeOptions, "c_rome": CRomeOptions, "memit": MemitOptions, "ft_m": FtOptions}
-    found = presets.load_presets(folder / f"{method}.yaml")
+    found = load_presets(folder / f"{method}.yaml")
     assert {"easyedit", "pocket"} <= {preset.name for preset in found}
     for preset in found:
         resolve_options(kinds[method], preset.values, {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -37,11 +37,10 @@ class Found:
         place = {edit.id: index for index, edit in enumerate(self.edits)}
         for status in self.statuses:
             index = place.get(status.edit_id)
-            yield (
-                status,
-                None if index is None else self.edits[index],
-                self.target[index : index + 1] if index is not None else self.target[:0],
-            )
+            if index is None:
+                yield status, None, self.target[:0]
+            else:
+                yield status, self.edits[index], self.target[index : index + 1]
 
 
 def find_values(
@@ -123,8 +122,3 @@ def in_storage(change: LowRank, transposed: bool) -> LowRank:
 def by_depth(layers: int) -> tuple[int, ...]:
     """Layers to edit where nobody has published any: an eighth to a quarter of the way up (4-8 of 32)."""
     return tuple(range(round(layers / 8), round(layers / 4) + 1))
-
-
-def merged_statuses(statuses: Sequence[Status], failures: Mapping[str, Status]) -> tuple[Status, ...]:
-    """The statuses with some of them replaced by a later failure."""
-    return tuple(failures.get(status.edit_id, status) for status in statuses)

@@ -59,8 +59,8 @@ class Frozen:
     """What a value search never changes, for rows aligned at the subjects' last tokens.
 
     stream [rows, S, d_h]: the residual stream after the site's block from those tokens on; seen [rows, d]: the site's
-    output there; past: per layer above the block the attention keys and values of all tokens before them; tail: what
-    the block hands on beside the stream (None where it hands on a bare tensor).
+    output there; past: per layer above the block the attention keys and values of the `start` columns before them;
+    tail: what the block hands on beside the stream (None where it hands on a bare tensor).
     """
 
     stream: Tensor
@@ -68,6 +68,7 @@ class Frozen:
     past: Mapping[int, tuple[Tensor, Tensor]]
     tail: tuple[Any, ...] | None
     layer: int
+    start: int
 
     def without(self, gone: Tensor) -> Frozen:
         """The rows that are not `gone`."""
@@ -76,8 +77,7 @@ class Frozen:
 
     def cache(self) -> DynamicCache:
         """The past as the model takes it. Skipped layers get an empty entry of the right length: models ask for it."""
-        some = next(iter(self.past.values()))[0] if self.past else self.stream[:, None]
-        empty = some.new_zeros(1, 1, some.shape[2], 1)
+        empty = self.stream.new_zeros(1, 1, self.start, 1)
         cache = DynamicCache()
         for layer in range(self.layer + 1):
             cache.update(empty, empty, layer)
@@ -118,9 +118,8 @@ def freeze(model: nn.Module, modules: ModuleMap, layer: int, rows: Rows, site: s
             input_ids=rows.ids, attention_mask=rows.mask, position_ids=rows.position,
             past_key_values=recorder, use_cache=True,
         )  # fmt: skip
-    return Frozen(
-        seen[block][:, rows.start :].clone(), seen[site][:, rows.start].clone(), recorder.past, tails[-1], layer
-    )
+    stream, read_off = seen[block][:, rows.start :].clone(), seen[site][:, rows.start].clone()
+    return Frozen(stream, read_off, recorder.past, tails[-1], layer, rows.start)
 
 
 def proceed(

@@ -69,8 +69,9 @@ class Rows:
         return order.masked_fill(~mine, len(self.edit)).min(dim=1).values
 
     def _sliced(self, kept: Tensor, left: int, right: int, edit: Tensor) -> Rows:
-        cut = (getattr(self, name)[kept, left:right] for name in ("ids", "mask", "position", "labels"))
-        return Rows(*cut, edit=edit[kept], essence=self.essence[kept], start=self.start - left)
+        wide = (self.ids, self.mask, self.position, self.labels)
+        ids, mask, position, labels = (tensor[kept, left:right] for tensor in wide)
+        return Rows(ids, mask, position, labels, edit[kept], self.essence[kept], self.start - left)
 
 
 def aligned(prompts: Prompts, essence: Prompts) -> Rows:
