@@ -1,4 +1,4 @@
-"""Every error that a user can cause or mend. `cli.main` prints its one line and exits with 2; a bug keeps its traceback.
+"""Every error that a user can cause or mend. `cli.main` prints its line and exits with 2; bugs keep their traceback.
 
 EditHarnessError
 ├── UsageError              what was typed: flags, numbers, names

@@ -31,7 +31,7 @@ class ArmLayout:
 
 @dataclass(frozen=True)
 class Asked:
-    """All documents of a run per task; `keys`: task -> (data set, form); `templates`: task -> the protocol's name of it."""
+    """All documents of a run per task. `keys`: task -> (data set, form); `templates`: task -> the protocol's name."""
 
     documents: Mapping[str, Sequence[Document]] = field(default_factory=dict)
     keys: Mapping[str, tuple[str, str]] = field(default_factory=dict)

@@ -24,7 +24,7 @@ def read_corpus(path: Path) -> tuple[str, ...]:
 
 
 def find_corpus(path: Path | None, model_folder: Path | None, documents: int, *, offline: bool) -> Sequence[str]:
-    """`path` wins, then corpus.txt beside a model's weights, then Wikipedia from the hub (streamed, first documents)."""
+    """`path` wins, then corpus.txt beside a model's weights, then Wikipedia from the hub (streamed)."""
     if path is not None:
         return read_corpus(path)[:documents]
     if model_folder is not None and (model_folder / BESIDE_MODEL).is_file():
@@ -36,8 +36,9 @@ def _wikipedia(documents: int, *, offline: bool) -> Sequence[str]:
     advice = "second moments need text: pass --corpus FILE (one document per line)"
     if offline:
         raise NotCachedError(f"{advice}, or allow the network to stream {WIKIPEDIA[0]}")
-    import datasets
     from huggingface_hub import HfApi
+
+    import datasets
 
     try:
         # a short question first: the loader itself would retry for half a minute, and say so on the terminal

@@ -24,7 +24,7 @@ def load_cases(
     offline: bool = False,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> CaseSet:
-    """The cases of data set `name`, from `path` if given, else from cache, package or public source; raises DataError."""
+    """The cases of data set `name`: from `path` if given, else cache, package or public source; raises DataError."""
     spec = registry.dataset(name)
     file = find(spec, path, cache=cache or cache_folder(), offline=offline, progress=progress)
     read = cast("Callable[[Path], CaseSet]", registry.resolve(spec.ref))
