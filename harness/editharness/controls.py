@@ -1,4 +1,4 @@
-"""Null answers: rows that answer without a model. A metric that ranks one of them high is broken, and the board shows it.
+"""Null answers: rows that answer without a model. A metric that ranks one high is broken, and the board shows it.
 
 constant   always the commonest edit target
 echo       the prompt, word for word

@@ -5,6 +5,7 @@ The runner knows no method and no protocol by name but the control `context`, wh
 
 from __future__ import annotations
 
+import difflib
 import os
 import random
 import resource
@@ -23,7 +24,7 @@ from editharness.controls import null_answers, null_texts
 from editharness.data.corpus import find_corpus
 from editharness.data.load import load_cases
 from editharness.editing import Arm, write_arm
-from editharness.errors import MethodError, UsageError
+from editharness.errors import MethodError, ModelError, UsageError
 from editharness.host import LocalHost
 from editharness.method import Method
 from editharness.models.load import LoadedModel, load_model
@@ -215,10 +216,19 @@ def _first(selection: Selection, config: RunConfig, data: str) -> tuple[Case, ..
 
 def _load(config: RunConfig, registry: Registry) -> LoadedModel:
     packaged = {name: entry.spec.folder for name, entry in registry.models.items()}
-    return load_model(
-        config.model, revision=config.revision, dtype=config.dtype, device=config.device,
-        trust_remote_code=config.trust_remote_code, offline=offline(), packaged=packaged,
-    )  # fmt: skip
+    try:
+        return load_model(
+            config.model,
+            revision=config.revision,
+            dtype=config.dtype,
+            device=config.device,
+            trust_remote_code=config.trust_remote_code,
+            offline=offline(),
+            packaged=packaged,
+        )
+    except ModelError as error:
+        near = difflib.get_close_matches(config.model, set(packaged) - {config.model}, n=1)
+        raise ModelError(f"{error}; did you mean {near[0]!r}?") if near else error
 
 
 def _preset(spec: MethodSpec, config: RunConfig, loaded: LoadedModel) -> Any:

@@ -128,6 +128,7 @@ BAD = {
     "unknown method": (["--method", "memitt"], "did you mean 'memit'"),
     "unknown task": (["--task", "negation_pockets"], "did you mean 'negation_pocket'"),
     "unknown model": (["--model", "no/such-model"], "--model"),
+    "mistyped model": (["--model", "pockt"], "did you mean 'pocket'"),
     "no such folder": (["--model", "./nowhere"], "nowhere"),
     "unknown preset": (["--preset", "papr"], "did you mean 'paper'"),
     "unknown option": (["--set", "step=3"], "did you mean 'steps'"),

@@ -93,11 +93,14 @@ def test_the_same_as_a_plain_search(made: Callable[..., Any], edits: list[Edit],
     assert ours.steps.tolist() == [FEW.steps - 1] * len(edits)
 
 
-@pytest.mark.parametrize("layer", [0, 2])
+FRONT = (0, Edit("front", "A is the capital of", (0, 1), "Rome"))
+END = (2, Edit("end", "The capital of Italy: A", (22, 23), "Rome"))  # else the last layer cannot reach the target
+
+
+@pytest.mark.parametrize(("layer", "edit"), [FRONT, END], ids=["front", "end"])
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
-def test_the_first_and_the_last_layer_and_a_subject_in_front(made: Callable[..., Any], family: str, layer: int) -> None:
+def test_first_and_last_layer_and_token(made: Callable[..., Any], family: str, layer: int, edit: Edit) -> None:
     model, tokenizer = made(family)
-    edit = Edit("front", "A is the capital of", (0, 1), "Rome")
     ours = searched(model, tokenizer, [edit], FEW, "block", layer, ("{}",))
     wanted = plain(model, tokenizer, edit, FEW, "block", layer, ("{}",))
     torch.testing.assert_close(ours.target[0], wanted, rtol=1e-3, atol=2e-4)

@@ -36,9 +36,8 @@ def _wikipedia(documents: int, *, offline: bool) -> Sequence[str]:
     advice = "second moments need text: pass --corpus FILE (one document per line)"
     if offline:
         raise NotCachedError(f"{advice}, or allow the network to stream {WIKIPEDIA[0]}")
-    from huggingface_hub import HfApi
-
     import datasets
+    from huggingface_hub import HfApi
 
     try:
         # a short question first: the loader itself would retry for half a minute, and say so on the terminal
