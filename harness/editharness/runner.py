@@ -228,7 +228,9 @@ def _load(config: RunConfig, registry: Registry) -> LoadedModel:
         )
     except ModelError as error:
         near = difflib.get_close_matches(config.model, set(packaged) - {config.model}, n=1)
-        raise ModelError(f"{error}; did you mean {near[0]!r}?") if near else error
+        if not near:
+            raise
+        raise ModelError(f"{error}; did you mean {near[0]!r}?") from error
 
 
 def _preset(spec: MethodSpec, config: RunConfig, loaded: LoadedModel) -> Any:
