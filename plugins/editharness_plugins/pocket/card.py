@@ -1,0 +1,234 @@
+"""The validity card of pocket: what the model measurably knows, says under negation, judges and answers.
+
+`python -m editharness_plugins.pocket.card MODEL` measures a model folder; `measure` does it for a loaded model.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from editharness_plugins.pocket.corpus import read_cases, read_counterfact
+from editharness_plugins.pocket.relations import load_yaml
+
+Case = dict[str, Any]
+BATCH = 200
+NEW_TOKENS = 16
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured rate: its value over n prompts, what is wanted of it, and whether it is met."""
+
+    name: str
+    value: float
+    n: int
+    wanted: str
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A greedy continuation, and whether it ended by itself."""
+
+    text: str
+    stopped: bool
+
+
+def generate(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: list[str], new_tokens: int = NEW_TOKENS
+) -> list[Reply]:
+    """Greedy continuations of many prompts, batched with padding on the left."""
+    tokenizer.padding_side = "left"
+    replies = []
+    for start in range(0, len(prompts), BATCH):
+        batch = tokenizer(prompts[start : start + BATCH], padding=True, return_tensors="pt").to(model.device)
+        with torch.no_grad():
+            out = model.generate(
+                input_ids=batch["input_ids"],
+                attention_mask=batch["attention_mask"],
+                max_new_tokens=new_tokens,
+                do_sample=False,
+                pad_token_id=tokenizer.pad_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+            )
+        for row in out[:, batch["input_ids"].shape[1] :]:
+            text = str(tokenizer.decode(row, skip_special_tokens=True))
+            replies.append(Reply(text, bool((row == tokenizer.eos_token_id).any())))
+    return replies
+
+
+class Examiner:
+    """Puts the prompts of a form to a model and grades the replies."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.model, self.tokenizer = model, tokenizer
+        self.forms = load_yaml()["forms"]
+
+    def ask(self, prompts: Iterable[str]) -> list[Reply]:
+        """Greedy replies."""
+        return generate(self.model, self.tokenizer, list(prompts))
+
+    def exact(self, prompts: Iterable[str], answers: Iterable[str]) -> list[bool]:
+        """Whether each reply is the answer and nothing else, ended by the model itself."""
+        pairs = zip(self.ask(prompts), answers, strict=True)
+        return [reply.stopped and reply.text == f" {answer}" for reply, answer in pairs]
+
+    def says(self, prompts: Iterable[str], answers: Iterable[str]) -> list[bool]:
+        """Whether each reply begins with the answer."""
+        pairs = zip(self.ask(prompts), answers, strict=True)
+        return [starts_with(reply.text, answer) for reply, answer in pairs]
+
+    def verdicts(self, statements: list[str], template: str, word: str) -> list[bool]:
+        """Whether the model gives the verdict `word` on each statement."""
+        return self.says([template.format(statement=s) for s in statements], [word] * len(statements))
+
+
+def starts_with(text: str, answer: str) -> bool:
+    """Whether a continuation begins with an answer as whole words."""
+    rest = text[len(answer) + 1 :]
+    return text.startswith(f" {answer}") and not rest[:1].isalnum()
+
+
+def known(examiner: Examiner, cases: list[Case]) -> list[bool]:
+    """The true answer to the prompt."""
+    return examiner.exact((c["prompt"] for c in cases), (c["old"] for c in cases))
+
+
+def paraphrase(examiner: Examiner, cases: list[Case]) -> list[bool]:
+    """The true answer to a paraphrase whose wording is trained with other facts."""
+    return examiner.exact((c["paraphrases"][0] for c in cases), (c["old"] for c in cases))
+
+
+def held_out_wording(examiner: Examiner, cases: list[Case]) -> list[bool]:
+    """The true answer to a paraphrase whose wording is in no training sentence."""
+    return examiner.exact((c["paraphrases"][1] for c in cases), (c["old"] for c in cases))
+
+
+def question(examiner: Examiner, cases: list[Case]) -> list[bool]:
+    """The true answer, and nothing else, to the question."""
+    prompts = (examiner.forms["question"].format(question=c["question"]) for c in cases)
+    return examiner.exact(prompts, (c["old"] for c in cases))
+
+
+def echo(examiner: Examiner, cases: list[Case]) -> list[bool]:
+    """The true answer to the negated prompt, which denies it."""
+    return examiner.says((c["negated_prompt"] for c in cases), (c["old"] for c in cases))
+
+
+def right_type(examiner: Examiner, cases: list[Case]) -> list[bool]:
+    """An answer of the relation, whichever, to the negated prompt."""
+    pools: dict[str, set[str]] = {}
+    for case in cases:
+        pools.setdefault(case["relation"], set()).update((case["old"], case["target"]))
+    replies = examiner.ask(c["negated_prompt"] for c in cases)
+    return [
+        reply.stopped and reply.text[1:] in pools[case["relation"]] for reply, case in zip(replies, cases, strict=True)
+    ]
+
+
+def true_false(examiner: Examiner, cases: list[Case], form: str = "true_false") -> list[bool]:
+    """The verdicts on the true statement and on the one with the target: as many of each."""
+    right = [c["statement"].format(c["old"]) for c in cases]
+    wrong = [c["statement"].format(c["target"]) for c in cases]
+    template = examiner.forms[form]
+    return examiner.verdicts(right, template, "true") + examiner.verdicts(wrong, template, "false")
+
+
+def held_out_true_false(examiner: Examiner, cases: list[Case]) -> list[bool]:
+    """The same in a wording that no training sentence uses."""
+    return true_false(examiner, cases, "held_out_true_false")
+
+
+def given(examiner: Examiner, cases: list[Case]) -> list[bool]:
+    """The target, when the prompt itself says that it is so."""
+    form = examiner.forms["imagine"]
+    prompts = (form.format(statement=c["statement"].format(c["target"]), prompt=c["prompt"]) for c in cases)
+    return examiner.exact(prompts, (c["target"] for c in cases))
+
+
+Measure = Callable[[Examiner, list[Case]], list[bool]]
+SEEN: list[tuple[str, Measure, float | None, str | None]] = [
+    ("known", known, 0.99, None),
+    ("paraphrase", paraphrase, None, "paraphrase"),
+    ("echo under negation", echo, -0.05, "negated"),
+    ("right type under negation", right_type, 0.95, "negated"),
+    ("true/false, balanced", true_false, 0.95, "true_false"),
+    ("question, exact", question, 0.97, "question"),
+    ("held-out wording", held_out_wording, None, None),
+    ("held-out true/false wording", held_out_true_false, None, "true_false"),
+    ("given in the prompt", given, None, None),
+]
+UNSEEN: list[tuple[str, Measure, float | None, str]] = [
+    ("form never trained: paraphrase", paraphrase, 0.90, "paraphrase"),
+    ("form never trained: echo under negation", echo, -0.10, "negated"),
+    ("form never trained: right type under negation", right_type, None, "negated"),
+    ("form never trained: true/false, balanced", true_false, 0.85, "true_false"),
+    ("form never trained: question, exact", question, 0.90, "question"),
+]
+
+
+def row(name: str, hits: list[bool], wanted: float | None) -> Row:
+    """A row of the card; a negative bound is an upper one."""
+    value = sum(hits) / len(hits) if hits else float("nan")
+    if wanted is None:
+        return Row(name, value, len(hits), "", True)
+    passed = value <= -wanted if wanted < 0 else value >= wanted
+    return Row(name, value, len(hits), f"<= {-wanted:g}" if wanted < 0 else f">= {wanted:g}", passed)
+
+
+def measure(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, cases: list[Case]) -> list[Row]:
+    """The card: every form on the facts trained in it, then on the facts that never had it."""
+    examiner = Examiner(model, tokenizer)
+    trained = [case for case in cases if case["trained"]]
+    rows = []
+    for name, rate, wanted, form in SEEN:
+        chosen = [case for case in trained if form is None or case["missing_form"] != form]
+        rows.append(row(name, rate(examiner, chosen), wanted))
+    for name, rate, wanted, form in UNSEEN:
+        chosen = [case for case in trained if case["missing_form"] == form]
+        rows.append(row(name, rate(examiner, chosen), wanted))
+    held_out = [case for case in cases if not case["trained"]]
+    rows.append(row("relation never trained: known", known(examiner, held_out), None))
+    return rows
+
+
+def measure_counterfact(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, cases: list[Case]) -> list[Row]:
+    """Known and echoed answers on CounterFact cases as `read_counterfact` gives them."""
+    examiner = Examiner(model, tokenizer)
+    chosen = [{**case, "old": case["ground_truth"]} for case in cases]
+    return [
+        row("CounterFact: known", known(examiner, chosen), 0.95),
+        row("CounterFact: echo under negation", echo(examiner, chosen), -0.10),
+    ]
+
+
+def main() -> None:
+    """Print the card of a model folder."""
+    parser = argparse.ArgumentParser(description="Measure the validity card of a pocket model.")
+    parser.add_argument("model", type=Path, nargs="?", default=Path(__file__).parent / "model")
+    parser.add_argument("--counterfact", type=Path)
+    parser.add_argument("--counterfact-cases", type=int, default=1000)
+    parser.add_argument("--negations", type=Path, default=Path("harness/editharness/data/negation_templates.csv"))
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(arguments.model)
+    rows = measure(model, tokenizer, read_cases())
+    if arguments.counterfact:
+        cases = read_counterfact(arguments.counterfact, arguments.counterfact_cases, arguments.negations)
+        rows += measure_counterfact(model, tokenizer, cases)
+    for entry in rows:
+        verdict = "" if not entry.wanted else "met" if entry.passed else "MISSED"
+        print(f"{entry.name:48s} {entry.value:6.3f}  n={entry.n:<5d} {entry.wanted:8s} {verdict}")
+
+
+if __name__ == "__main__":
+    main()
