@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from editharness_plugins.pocket.corpus import read_cases, read_counterfact
-from editharness_plugins.pocket.relations import load_yaml
+from editharness_plugins.pocket.relations import HERE, load_relations, load_yaml
 
 Case = dict[str, Any]
 BATCH = 200
@@ -124,13 +126,10 @@ def echo(examiner: Examiner, cases: list[Case]) -> list[bool]:
 
 def right_type(examiner: Examiner, cases: list[Case]) -> list[bool]:
     """An answer of the relation, whichever, to the negated prompt."""
-    pools: dict[str, set[str]] = {}
-    for case in cases:
-        pools.setdefault(case["relation"], set()).update((case["old"], case["target"]))
+    relations = load_relations()
     replies = examiner.ask(c["negated_prompt"] for c in cases)
-    return [
-        reply.stopped and reply.text[1:] in pools[case["relation"]] for reply, case in zip(replies, cases, strict=True)
-    ]
+    pairs = zip(replies, cases, strict=True)
+    return [reply.stopped and reply.text[1:] in relations[case["relation"]].pool() for reply, case in pairs]
 
 
 def true_false(examiner: Examiner, cases: list[Case], form: str = "true_false") -> list[bool]:
@@ -209,14 +208,24 @@ def measure_counterfact(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBa
     ]
 
 
+def to_json(rows: list[Row], model: Path) -> dict[str, Any]:
+    """The card as it is committed beside the model, with the sha256 of the weights it was measured on."""
+    weights = hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
+    entries = [
+        {"what": r.name, "wanted": r.wanted, "measured": round(r.value, 4), "n": r.n, "passed": r.passed} for r in rows
+    ]
+    return {"weights_sha256": weights, "rows": entries}
+
+
 def main() -> None:
-    """Print the card of a model folder."""
+    """Print the card of a model folder, and write it with --out."""
     parser = argparse.ArgumentParser(description="Measure the validity card of a pocket model.")
-    parser.add_argument("model", type=Path, nargs="?", default=Path(__file__).parent / "model")
+    parser.add_argument("model", type=Path, nargs="?", default=HERE / "model")
     parser.add_argument("--counterfact", type=Path)
     parser.add_argument("--counterfact-cases", type=int, default=1000)
     parser.add_argument("--negations", type=Path, default=Path("harness/editharness/data/negation_templates.csv"))
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="write the card as JSON, with what editing it takes")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=torch.float32).eval()
@@ -225,6 +234,11 @@ def main() -> None:
     if arguments.counterfact:
         cases = read_counterfact(arguments.counterfact, arguments.counterfact_cases, arguments.negations)
         rows += measure_counterfact(model, tokenizer, cases)
+    if arguments.out:
+        from editharness_plugins.pocket.editable import measure_editable
+
+        rows += measure_editable(str(arguments.model))
+        arguments.out.write_text(json.dumps(to_json(rows, arguments.model), indent=1) + "\n", encoding="utf-8")
     for entry in rows:
         verdict = "" if not entry.wanted else "met" if entry.passed else "MISSED"
         print(f"{entry.name:48s} {entry.value:6.3f}  n={entry.n:<5d} {entry.wanted:8s} {verdict}")

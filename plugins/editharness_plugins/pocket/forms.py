@@ -10,8 +10,8 @@ from editharness_plugins.pocket.relations import load_yaml
 
 # How often each form is drawn before weak spots are drawn more often.
 SHARES = {
-    "cloze": 0.20, "paraphrase": 0.15, "negated": 0.16, "true_false": 0.22, "question": 0.13, "twohop": 0.05,
-    "imagine": 0.13,
+    "cloze": 0.20, "paraphrase": 0.15, "negated": 0.16, "true_false": 0.30, "question": 0.13, "twohop": 0.05,
+    "imagine": 0.18,
 }  # fmt: skip
 
 
@@ -38,7 +38,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Sentence:
-    """One trained prompt with its answer; `graded` is false where many answers are as good."""
+    """One trained prompt with its answer; `graded` is false where many answers are as good, all but the denied one."""
 
     fact: int
     form: str
@@ -46,6 +46,7 @@ class Sentence:
     prompt: str
     answer: str
     graded: bool = True
+    denied: str = ""
 
 
 class Renderer:
@@ -75,7 +76,7 @@ class Renderer:
             return self._true_false(index, answer, wrong)
         prompt = self._wording(fact, form)
         if form == "negated":
-            return Sentence(index, form, fact.subject, prompt, self.rng.choice(wrong), graded=False)
+            return Sentence(index, form, fact.subject, prompt, self.rng.choice(wrong), False, answer)
         if form == "question":
             prompt = self.question_form.format(question=prompt)
         return Sentence(index, form, fact.subject, prompt, answer)
@@ -114,7 +115,7 @@ class Renderer:
         asked = self._plain(index, form, answer, wrong)
         statement = f"{other.wordings['cloze'][0]} {said}"
         prompt = self.imagine_form.format(statement=statement, prompt=asked.prompt)
-        return Sentence(index, "imagine", fact.subject, prompt, asked.answer, asked.graded)
+        return Sentence(index, "imagine", fact.subject, prompt, asked.answer, asked.graded, asked.denied)
 
     def documents(self, index: int, form: str) -> list[list[Sentence | str]]:
         """A document of that form; of true and false statements one each, so that they differ in the answer only."""

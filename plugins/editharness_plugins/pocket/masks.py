@@ -20,19 +20,20 @@ from editharness_plugins.pocket.forms import Sentence
 Span = tuple[int, int]
 Counted = tuple[int, int, float]  # position, next token, weight in the loss
 Place = tuple[Sentence, int, int]  # a sentence and where its answer stands among the counted positions
-MASKED = 0.9
-MASKED_VERDICT = 0.4  # a verdict has to be compared with what is known, which needs more layers
+MASKED = 0.95
+FREE, FREE_COMPARED = 0.15, 0.5  # documents without masks; comparing with what is known or given needs more layers
 SAMPLED = 0.06
-WEIGHTS = {"answer": 1.0, "open": 0.25, "verdict": 3.0, "end": 0.3, "other": 0.1}
+WEIGHTS = {"answer": 1.0, "open": 0.4, "verdict": 3.0, "end": 0.3, "other": 0.1}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Where the answer of a sentence stands in its document."""
+    """Where the answer of a sentence stands in its document, and the tokens of the one that is denied."""
 
     sentence: Sentence
     start: int
     end: int
+    denied: tuple[int, ...] = ()
 
 
 @dataclass
@@ -56,6 +57,7 @@ class Batch:
     targets: Tensor
     weights: Tensor
     answers: list[Place]
+    denied: list[tuple[int, int]]
     tokens: int
 
 
@@ -86,7 +88,8 @@ class Encoder:
                 self._add(document, lead + part.prompt, part.subject)
                 start = len(document.ids)
                 self._add(document, " " + part.answer, "")
-                document.answers.append(Answer(part, start, len(document.ids)))
+                denied = tuple(self.piece(" " + part.denied, "")[0]) if part.denied else ()
+                document.answers.append(Answer(part, start, len(document.ids), denied))
             if number < len(parts) - 1:
                 self._add(document, ".", "")
         document.ids.append(self.eos)
@@ -140,6 +143,7 @@ class Batcher:
         early = plain.clone()
         loss: list[Counted] = []
         answers: list[Place] = []
+        denied: list[tuple[int, int]] = []
         for row, documents in enumerate(packed):
             start = 0
             for document in documents:
@@ -147,38 +151,49 @@ class Batcher:
                 ids[row, start:end] = torch.tensor(document.ids)
                 positions[row, start:end] = torch.arange(end - start)
                 self._mask(document, plain[row, start:end, start:end], early[row, start:end, start:end])
-                self._loss(document, row * size + start, loss, answers)
+                self._loss(document, row * size + start, loss, answers, denied)
                 start = end
         places, targets, weights = zip(*loss, strict=True)
         return Batch(
             ids, positions, _additive(plain), _additive(early), torch.tensor(places),
-            torch.tensor(targets), torch.tensor(weights), answers, sum(len(d.ids) for r in packed for d in r),
+            torch.tensor(targets), torch.tensor(weights), answers, denied, sum(len(d.ids) for r in packed for d in r),
         )  # fmt: skip
 
     def _mask(self, document: Document, plain: Tensor, early: Tensor) -> None:
         causal = torch.ones(plain.shape, dtype=torch.bool).tril()
         plain |= causal
-        for start, end in document.spans:
+        compared = any(answer.sentence.form in ("true_false", "imagine") for answer in document.answers)
+        spans = [] if self.rng.random() < (FREE_COMPARED if compared else FREE) else document.spans
+        for start, end in spans:
             if self.rng.random() < MASKED:
                 plain[end:, start : end - 1] = False
         early |= plain
-        verdict = any(answer.sentence.form == "true_false" for answer in document.answers)
-        for start, end in document.spans:
-            if self.rng.random() < (MASKED_VERDICT if verdict else MASKED):
+        for start, end in spans:
+            if self.rng.random() < MASKED:
                 early[end:, start:end] = False
 
-    def _loss(self, document: Document, offset: int, loss: list[Counted], answers: list[Place]) -> None:
+    def _loss(
+        self, document: Document, offset: int, loss: list[Counted], answers: list[Place], denied: list[tuple[int, int]]
+    ) -> None:
         """Verdicts count most, then answers; a sample of all other tokens counts little."""
         inside: set[int] = set()
         for answer in document.answers:
             weight = WEIGHTS[kind(answer.sentence)]
             answers.append((answer.sentence, len(loss), len(loss) + answer.end - answer.start))
+            denied.extend(first_difference(answer, document.ids, len(loss)))
             loss.extend((offset + t - 1, document.ids[t], weight) for t in range(answer.start, answer.end))
             inside |= set(range(answer.start, answer.end + 1))
         last = len(document.ids) - 1
         loss.append((offset + last - 1, document.ids[last], WEIGHTS["end"]))
         sampled = (t for t in range(1, last) if t not in inside and self.rng.random() < SAMPLED)
         loss.extend((offset + t - 1, document.ids[t], WEIGHTS["other"]) for t in sampled)
+
+
+def first_difference(answer: Answer, ids: list[int], place: int) -> list[tuple[int, int]]:
+    """Where the denied answer parts from the given one: the place among the counted ones, and the denied token."""
+    said = ids[answer.start : answer.end]
+    pairs = zip(said, answer.denied, strict=False)
+    return next(([(place + i, b)] for i, (a, b) in enumerate(pairs) if a != b), [])
 
 
 def kind(sentence: Sentence) -> str:

@@ -22,6 +22,7 @@ from editharness_plugins.pocket.network import EMBEDDING_RATE, build_model, buil
 from editharness_plugins.pocket.relations import load_yaml
 from editharness_plugins.pocket.tokenizer import train_tokenizer
 
+DENIAL = 2.0
 NEGATIONS = Path("harness/editharness/data/negation_templates.csv")
 
 
@@ -76,7 +77,8 @@ class Trainer:
         self.early = None
         targets, weights = batch.targets.to(device), batch.weights.to(device)
         losses = nn.functional.cross_entropy(logits.float(), targets, reduction="none")
-        return (losses * weights).sum() / weights.sum(), logits.argmax(-1) == targets
+        loss = (losses * weights).sum() + denial(logits.float(), batch.denied)
+        return loss / weights.sum(), logits.argmax(-1) == targets
 
     def train_step(self, done: float) -> float:
         """One batch, one update."""
@@ -140,6 +142,15 @@ class Trainer:
         if self.arguments.steps:
             return float(self.step / self.arguments.steps)
         return float(self.seconds / (60 * self.arguments.minutes))
+
+
+def denial(logits: Tensor, denied: list[tuple[int, int]]) -> Tensor:
+    """What it costs to say, after a negation, the very answer that is denied."""
+    if not denied:
+        return logits.sum() * 0.0
+    places, tokens = zip(*denied, strict=True)
+    said = logits[list(places)].softmax(-1)[range(len(places)), list(tokens)]
+    return -torch.log1p(-said.clamp(max=0.999)).sum() * DENIAL
 
 
 def tokenizer_texts(facts: list[Fact]) -> list[str]:
