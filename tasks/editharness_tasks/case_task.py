@@ -21,7 +21,9 @@ class CaseTask(ConfigurableTask):
     """A task over the documents of `editharness.documents`; its YAML names data set, form and generation length."""
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
-        super().__init__(config={k: v for k, v in (config or {}).items() if k != "class"})
+        given = {k: v for k, v in (config or {}).items() if k != "class"}
+        # named in the configuration, so that lm-eval does not look our scores up among its own metrics
+        super().__init__(config={"process_results": process_results, **given})
 
     def construct_requests(self, doc: dict[str, Any], ctx: Any, **kwargs: Any) -> list[Instance]:
         """Likelihood of the target, of the old answer if any, and a greedy continuation."""
