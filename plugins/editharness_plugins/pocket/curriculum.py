@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import numpy
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -49,8 +50,8 @@ class Curriculum:
 
     def state(self) -> dict[str, Any]:
         """For the checkpoint."""
-        return {"wrong": self.wrong}
+        return {"wrong": torch.from_numpy(self.wrong)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """From the checkpoint."""
-        self.wrong = state["wrong"]
+        self.wrong = state["wrong"].numpy()

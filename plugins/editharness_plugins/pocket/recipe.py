@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from editharness_plugins.pocket.corpus import counterfact_facts, pocket_facts, read_cases, read_counterfact
 from editharness_plugins.pocket.curriculum import Curriculum
 from editharness_plugins.pocket.export import cost, export
-from editharness_plugins.pocket.forms import Fact, Renderer, all_texts
-from editharness_plugins.pocket.masks import Batch, Batcher, Document, Encoder, pack
+from editharness_plugins.pocket.forms import Fact, Renderer, Sentence, all_texts
+from editharness_plugins.pocket.masks import Answer, Batch, Batcher, Document, Encoder, pack
 from editharness_plugins.pocket.network import EMBEDDING_RATE, build_model, build_optimizers, schedule
 from editharness_plugins.pocket.relations import load_yaml
 from editharness_plugins.pocket.tokenizer import train_tokenizer
@@ -124,7 +124,8 @@ class Trainer:
         """Train until the minutes or steps are used up; save every few minutes."""
         checkpoint = self.arguments.out / "checkpoint.pt"
         if self.arguments.resume and checkpoint.exists():
-            self.restore(torch.load(checkpoint, weights_only=False))
+            with torch.serialization.safe_globals([Document, Answer, Sentence]):
+                self.restore(torch.load(checkpoint, weights_only=True))
         began, before, saved, mean = time.monotonic(), self.seconds, time.monotonic(), 0.0
         while (done := self.done()) < 1.0:
             mean = 0.98 * mean + 0.02 * self.train_step(done)

@@ -1,0 +1,33 @@
+"""The recipe is seeded, and goes on from its checkpoint."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def train(out: Path, steps: int, *more: str) -> None:
+    words = ["--out", str(out), "--steps", str(steps), "--threads", "1", *more]
+    done = subprocess.run(
+        [sys.executable, "-m", "editharness_plugins.pocket.recipe", *words],
+        capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_weights_and_a_run_can_be_resumed(tmp_path: Path) -> None:
+    train(tmp_path / "whole", 4)
+    train(tmp_path / "again", 4)
+    weights = (tmp_path / "whole" / "model.safetensors").read_bytes()
+    assert weights == (tmp_path / "again" / "model.safetensors").read_bytes()
+    # the learning rate depends on how many steps there will be, so these weights are others
+    train(tmp_path / "part", 2)
+    train(tmp_path / "part", 4, "--resume")
+    spent = json.loads((tmp_path / "part" / "training.json").read_text(encoding="utf-8"))
+    assert spent["steps"] == 4
+    assert spent["seed"] == 1
