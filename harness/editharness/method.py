@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from editharness.types import Case, Edit, State, Step
+from editharness.errors import EditError
+from editharness.types import Case, Edit, State, Status, Step
 
 if TYPE_CHECKING:
     import torch
@@ -95,7 +96,11 @@ class Method(Generic[OptionsT]):
     def edit_each(self, host: Host, edits: Sequence[Edit], state: State) -> Iterator[Step]:
         """`single`: every edit on the same start. Override to optimise all values in one batch."""
         for one in edits:
-            yield self.edit(host, [one], state)
+            try:
+                step = self.edit(host, [one], state)
+            except EditError as error:
+                step = Step(None, state, (Status(one.id, "failed", str(error)),))
+            yield step
 
     def view(self, host: Host, total: Patch) -> Patch:
         """What is evaluated and exported at a checkpoint; never carried on."""

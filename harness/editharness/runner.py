@@ -11,7 +11,7 @@ import random
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -97,7 +97,9 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
     protocol = cast("EvalProtocol", registry.resolve(protocol_spec.ref)())
     with clock.phase("data"):
         report.stage("reading data")
-        data = load_cases(registry, data_spec.name, config.data.get(data_spec.name), offline=offline())
+        data = load_cases(
+            registry, data_spec.name, config.data.get(data_spec.name), offline=offline(), progress=_downloading(report)
+        )
         selection = protocol.select(_ordered([c for c in data.cases if c.split == "test"], config.seed))
         cases = _first(selection, config, data_spec.name)
     with clock.phase("model"):
@@ -231,6 +233,20 @@ def _load(config: RunConfig, registry: Registry) -> LoadedModel:
         if not near:
             raise
         raise ModelError(f"{error}; did you mean {near[0]!r}?") from error
+
+
+def _downloading(report: Reporter) -> Callable[[int, int | None], None]:
+    """Bytes so far and in all, as a data file comes in, on the run's progress bar."""
+    seen = 0
+
+    def progress(done: int, total: int | None) -> None:
+        nonlocal seen
+        if seen == 0:
+            report.stage("downloading data (bytes)", total)
+        report.advance(done - seen)
+        seen = done
+
+    return progress
 
 
 def _preset(spec: MethodSpec, config: RunConfig, loaded: LoadedModel) -> Any:
