@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Span = tuple[int, int]
 """Character offsets [start, end) into a text."""
 
+FormKind = Literal["plain", "negated", "judged"]
 Sees = Literal["old", "unrelated_text", "forms"]
 Split = Literal["train", "dev", "test"]
 State = Mapping[str, "Tensor"]
@@ -51,6 +52,8 @@ class Case:
     `prompt` has the subject filled in and ends right before the answer, without a trailing space;
     `subject` is its character span in `prompt`. `target` is the new answer, `old` the true one ("" if unknown).
     `negated_prompt` is set only where the data set supplies one. `statement` holds "{}" where the answer goes.
+    `training_forms` are wordings that no probe uses, for methods whose spec says that they see "forms": prompts that
+    ask for the answer ("plain"), that deny it ("negated"), or that ask for a verdict on it, "{}" in its place ("judged").
     """
 
     id: str
@@ -66,6 +69,7 @@ class Case:
     paraphrases: tuple[str, ...] = ()
     neighbours: tuple[Question, ...] = ()
     portability: tuple[Question, ...] = ()
+    training_forms: tuple[tuple[FormKind, str], ...] = ()
     relation: str = ""
     answer_type: str = ""
     split: Split = "test"
@@ -184,6 +188,7 @@ class MethodSpec:
 
     `options` is a frozen dataclass (torch-free) whose fields are the --set keys; `presets` the YAML file with the
     values that papers and code bases publish per model. `sees` is what the method sees beyond prompt, subject, target.
+    `ordered`: the result depends on the order of a batch's edits, as where training passes over them one by one.
     """
 
     name: str
@@ -197,6 +202,7 @@ class MethodSpec:
     trains: bool = False
     effect: Literal["none", "weights", "modules", "router"] = "weights"
     exact_batching: bool = True
+    ordered: bool = False
     note: str = ""
 
 

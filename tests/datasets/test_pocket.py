@@ -29,6 +29,11 @@ ROW: dict[str, Any] = {
     "paraphrases": ["The seat of government of Kenya is"],
     "neighbours": [{"prompt": "The capital of Peru is", "answer": "Lima"}],
     "portability": [{"prompt": "The capital of Kenya lies in", "answer": "Italy"}],
+    "training_forms": [
+        ["plain", "In Kenya, the capital is"],
+        ["negated", "Nobody says that the capital of Kenya is"],
+        ["judged", "In Kenya, the capital is {}. True or false? Answer:"],
+    ],
     "split": "dev",
     "trained": True,
     "missing_form": None,
@@ -49,7 +54,14 @@ def test_every_field_is_read(tmp_path: Path) -> None:
     assert (case.statement, case.paraphrases) == (ROW["statement"], tuple(ROW["paraphrases"]))
     assert case.neighbours == (Question("The capital of Peru is", "Lima"),)
     assert case.portability == (Question("The capital of Kenya lies in", "Italy"),)
+    assert case.training_forms == tuple(map(tuple, ROW["training_forms"]))
     assert case.tags == frozenset()
+
+
+@pytest.mark.parametrize("forms", ["plain", [["plain"]], [["sung", "La"]], [["judged", "no place"]], [[1, "x"]]])
+def test_training_forms_of_another_shape_are_named(tmp_path: Path, forms: Any) -> None:
+    found = pocket.load(written(tmp_path, ROW, ROW | {"id": "two", "training_forms": forms}))
+    assert [(s.record, s.field) for s in found.skipped] == [(2, "training_forms")]
 
 
 def test_tags(tmp_path: Path) -> None:

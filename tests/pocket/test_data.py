@@ -141,3 +141,15 @@ def test_the_reader_takes_every_case_in_a_fair_order() -> None:
     found = load(HERE / "pocket.jsonl")
     assert (len(found.cases), found.skipped) == (len(CASES), ())
     assert len({case.relation for case in found.cases[:100]}) >= 12
+
+
+def test_training_forms_are_in_no_probe() -> None:
+    for case in CASES:
+        probes = {case["prompt"], case["negated_prompt"], case["question"], *case["paraphrases"]}
+        probes |= {near["prompt"] for near in (*case["neighbours"], *case["portability"])}
+        shown = {text for kind, text in case["training_forms"] if kind != "judged"}
+        assert not shown & probes, case["id"]
+        judged = [text for kind, text in case["training_forms"] if kind == "judged"]
+        assert not any(text.startswith(case["statement"].format("")) for text in judged), case["id"]
+        kinds = {kind for kind, _ in case["training_forms"]}
+        assert kinds == ({"plain", "negated", "judged"} if case["trained"] else set()), case["id"]

@@ -31,3 +31,7 @@ def test_the_same_seed_gives_the_same_weights_and_a_run_can_be_resumed(tmp_path:
     spent = json.loads((tmp_path / "part" / "training.json").read_text(encoding="utf-8"))
     assert spent["steps"] == 4
     assert spent["seed"] == 1
+    # a finished model can be trained on, with fresh optimizers
+    train(tmp_path / "on", 2, "--start", str(tmp_path / "whole"))
+    assert (tmp_path / "on" / "model.safetensors").read_bytes() != weights
+    assert (tmp_path / "on" / "tokenizer.json").read_bytes() == (tmp_path / "whole" / "tokenizer.json").read_bytes()

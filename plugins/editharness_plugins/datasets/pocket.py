@@ -1,8 +1,8 @@
 """Pocket: the facts that the packaged model was trained on, with every form of question about each.
 
 JSON Lines: id, relation, prompt, subject, subject_span, old, old_aliases, target, target_aliases, answer_type,
-negated_prompt, question, statement, paraphrases, neighbours [{prompt, answer}], portability [{prompt, answer}], split,
-trained, missing_form. A fact that the model was never taught has the tag "untrained"; one that it was taught without
+negated_prompt, question, statement, paraphrases, neighbours [{prompt, answer}], portability [{prompt, answer}],
+training_forms [[kind, prompt]], split, trained, missing_form. A fact that the model was never taught has the tag "untrained"; one that it was taught without
 one form of question ("negated", say) has the tag "missing:negated".
 """
 
@@ -13,12 +13,13 @@ from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 from editharness.data.cases import collect, paraphrases, questions
 from editharness.data.records import Record, RecordFault, kind_of
-from editharness.types import Case, CaseSet, Question, Span, Split
+from editharness.types import Case, CaseSet, FormKind, Question, Span, Split
 
+_KINDS = get_args(FormKind)
 _SPLITS = ("train", "dev", "test")
 
 
@@ -47,6 +48,7 @@ def _read(record: Record, quirks: Counter[str]) -> Iterable[Case]:
         paraphrases=paraphrases(prompt, record.texts("paraphrases"), quirks),
         neighbours=_probes(record, "neighbours", quirks),
         portability=_probes(record, "portability", quirks),
+        training_forms=_forms(record),
         relation=record.optional("relation"),
         answer_type=record.optional("answer_type"),
         split=_split(record),
@@ -74,6 +76,20 @@ def _statement(record: Record) -> str | None:
 
 def _probes(record: Record, name: str, quirks: Counter[str]) -> tuple[Question, ...]:
     return questions([(item.text("prompt"), item.answers("answer")) for item in record.records(name)], quirks)
+
+
+def _forms(record: Record) -> tuple[tuple[FormKind, str], ...]:
+    """Pairs of a kind and a prompt; a judged one has "{}" where the answer goes."""
+    found = record.fields.get("training_forms") or []
+    for pair in found if isinstance(found, list) else [found]:
+        if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)):
+            raise RecordFault("training_forms", f"holds {kind_of(pair)}, not a kind and a prompt")
+        kind, prompt = pair
+        if kind not in _KINDS:
+            raise RecordFault("training_forms", f"has the kind {kind!r}, not one of {', '.join(_KINDS)}")
+        if kind == "judged" and prompt.count("{}") != 1:
+            raise RecordFault("training_forms", "needs {} exactly once in a judged prompt, where the answer goes")
+    return tuple((kind, prompt) for kind, prompt in found)
 
 
 def _split(record: Record) -> Split:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from editharness_plugins.pocket.relations import HERE, Entry, Relation, load_relations
+from editharness_plugins.pocket.relations import HERE, Entry, Relation, load_relations, load_yaml
 
 SEED = 20
 FORMS = ("paraphrase", "negated", "true_false", "question")
@@ -60,6 +60,18 @@ def hops(relations: dict[str, Relation], relation: Relation, subject: str, answe
     return [{"prompt": relation.fill(prompt, subject), "answer": hit.answer} for prompt, hit in steps if hit]
 
 
+def training_forms(relation: Relation, subject: str) -> list[list[str]]:
+    """Wordings that are in no probe, as [kind, prompt]: for methods that are allowed to see more than the prompt."""
+    plain, negated = relation.wordings["paraphrase"][1:], relation.wordings["negated"][1:]
+    judge = load_yaml()["forms"]["train_true_false"][0]
+    statements = [relation.fill(wording, subject) + " {}" for wording in plain[:2]]
+    return [
+        *(["plain", relation.fill(template, subject)] for template in plain),
+        *(["negated", relation.fill(template, subject)] for template in negated),
+        *(["judged", judge.format(statement=statement)] for statement in statements),
+    ]
+
+
 def make_case(
     relations: dict[str, Relation], relation: Relation, index: int, target: str, split: str, rng: random.Random
 ) -> dict[str, Any]:
@@ -85,6 +97,7 @@ def make_case(
         "statement": prompt + " {}",
         "paraphrases": [paraphrase, held],
         "neighbours": neighbours(relation, entry, rng),
+        "training_forms": training_forms(relation, entry.subject),
         "portability": hops(relations, relation, entry.subject, target),
         "split": split,
         "trained": relation.trained,

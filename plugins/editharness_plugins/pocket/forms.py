@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from editharness_plugins.pocket.relations import load_yaml
 
@@ -38,7 +38,10 @@ class Fact:
 
 @dataclass(frozen=True)
 class Sentence:
-    """One trained prompt with its answer; `graded` is false where many answers are as good, all but the denied one."""
+    """One trained prompt with its answer; `graded` is false where many answers are as good, all but the denied one.
+
+    Where a statement is judged, `wording` is the statement without its answer, and `truth` the answer that is right.
+    """
 
     fact: int
     form: str
@@ -47,6 +50,8 @@ class Sentence:
     answer: str
     graded: bool = True
     denied: str = ""
+    wording: str = ""
+    truth: str = ""
 
 
 class Renderer:
@@ -96,7 +101,10 @@ class Renderer:
         template = self.true_false_forms[0] if self.rng.random() < 0.4 else self.rng.choice(self.true_false_forms)
         said = ((answer, "true"), (self.rng.choice(wrong), "false"))
         prompts = [(template.format(statement=f"{wording} {answer}"), verdict) for answer, verdict in said]
-        return [Sentence(index, "true_false", fact.subject, prompt, verdict) for prompt, verdict in prompts]
+        return [
+            Sentence(index, "true_false", fact.subject, prompt, verdict, wording=wording, truth=answer)
+            for prompt, verdict in prompts
+        ]
 
     @staticmethod
     def _lacks(fact: Fact) -> bool:
@@ -115,7 +123,7 @@ class Renderer:
         asked = self._plain(index, form, answer, wrong)
         statement = f"{other.wordings['cloze'][0]} {said}"
         prompt = self.imagine_form.format(statement=statement, prompt=asked.prompt)
-        return Sentence(index, "imagine", fact.subject, prompt, asked.answer, asked.graded, asked.denied)
+        return replace(asked, form="imagine", prompt=prompt)
 
     def documents(self, index: int, form: str) -> list[list[Sentence | str]]:
         """A document of that form; of true and false statements one each, so that they differ in the answer only."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ Place = tuple[Sentence, int, int]  # a sentence and where its answer stands amon
 MASKED = 0.95
 FREE, FREE_COMPARED = 0.15, 0.5  # documents without masks; comparing with what is known or given needs more layers
 SAMPLED = 0.06
-WEIGHTS = {"answer": 1.0, "open": 0.4, "verdict": 3.0, "end": 0.3, "other": 0.1}
+WEIGHTS = {"answer": 1.0, "open": 0.4, "verdict": 3.0, "recalled": 0.5, "end": 0.3, "other": 0.1}
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,16 @@ class Answer:
 
 @dataclass
 class Document:
-    """Token ids with subject spans and answers; the last token closes the document."""
+    """Token ids with subject spans and answers; the last token closes the document.
+
+    `recalled`: where the answer of a judged statement stands, and the first token of the one that is right. Asked for
+    it there, whatever is said, the model learns to judge by comparing what it reads with what it knows.
+    """
 
     ids: list[int]
     spans: list[Span]
     answers: list[Answer]
+    recalled: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass
@@ -85,6 +90,7 @@ class Encoder:
             if isinstance(part, str):
                 self._add(document, lead + part, "")
             else:
+                self._recall(document, lead + part.prompt, part)
                 self._add(document, lead + part.prompt, part.subject)
                 start = len(document.ids)
                 self._add(document, " " + part.answer, "")
@@ -94,6 +100,13 @@ class Encoder:
                 self._add(document, ".", "")
         document.ids.append(self.eos)
         return document
+
+    def _recall(self, document: Document, text: str, sentence: Sentence) -> None:
+        """Note where a statement to be judged has its answer."""
+        if sentence.truth:
+            before = text[: text.rindex(sentence.wording) + len(sentence.wording)]
+            token = self.piece(" " + sentence.truth, "")[0][0]
+            document.recalled.append((len(document.ids) + len(self.piece(before, sentence.subject)[0]), token))
 
     def _add(self, document: Document, text: str, subject: str) -> None:
         ids, spans = self.piece(text, subject)
@@ -183,6 +196,8 @@ class Batcher:
             denied.extend(first_difference(answer, document.ids, len(loss)))
             loss.extend((offset + t - 1, document.ids[t], weight) for t in range(answer.start, answer.end))
             inside |= set(range(answer.start, answer.end + 1))
+        loss.extend((offset + t - 1, token, WEIGHTS["recalled"]) for t, token in document.recalled)
+        inside |= {t for t, _ in document.recalled}
         last = len(document.ids) - 1
         loss.append((offset + last - 1, document.ids[last], WEIGHTS["end"]))
         sampled = (t for t in range(1, last) if t not in inside and self.rng.random() < SAMPLED)

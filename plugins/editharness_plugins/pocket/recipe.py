@@ -12,10 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from editharness_plugins.pocket.corpus import counterfact_facts, pocket_facts, read_cases, read_counterfact
 from editharness_plugins.pocket.curriculum import Curriculum
-from editharness_plugins.pocket.export import cost, export
+from editharness_plugins.pocket.export import cost, export, rescale
 from editharness_plugins.pocket.forms import Fact, Renderer, Sentence, all_texts
 from editharness_plugins.pocket.masks import Answer, Batch, Batcher, Document, Encoder, pack
 from editharness_plugins.pocket.network import EMBEDDING_RATE, build_model, build_optimizers, schedule
@@ -33,8 +34,8 @@ class Trainer:
         self.arguments, self.facts = arguments, facts
         self.rng = random.Random(arguments.seed)
         torch.manual_seed(arguments.seed)
-        self.tokenizer = train_tokenizer(tokenizer_texts(facts), arguments.vocabulary)
-        self.model = build_model(self.tokenizer, arguments.width, arguments.layers).to(arguments.device)
+        self.tokenizer, model = start(arguments.start) if arguments.start else scratch(facts, arguments)
+        self.model = model.to(arguments.device)
         self.optimizers = build_optimizers(self.model, arguments.rate)
         self.renderer, self.encoder = Renderer(facts, self.rng), Encoder(self.tokenizer)
         self.batcher = Batcher(arguments.length, int(self.tokenizer.pad_token_id), self.rng)
@@ -154,6 +155,19 @@ def denial(logits: Tensor, denied: list[tuple[int, int]]) -> Tensor:
     return -torch.log1p(-said.clamp(max=0.999)).sum() * DENIAL
 
 
+def scratch(facts: list[Fact], arguments: argparse.Namespace) -> tuple[PreTrainedTokenizerFast, LlamaForCausalLM]:
+    """A tokenizer learnt from the training texts and a model with random weights."""
+    tokenizer = train_tokenizer(tokenizer_texts(facts), arguments.vocabulary)
+    return tokenizer, build_model(tokenizer, arguments.width, arguments.layers)
+
+
+def start(folder: Path) -> tuple[PreTrainedTokenizerFast, LlamaForCausalLM]:
+    """A finished model to train on, its hidden states as long as they were in training."""
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa")
+    factor = (LlamaConfig().rms_norm_eps / model.config.rms_norm_eps) ** 0.5
+    return PreTrainedTokenizerFast.from_pretrained(folder), rescale(model, factor).train()
+
+
 def tokenizer_texts(facts: list[Fact]) -> list[str]:
     """What the tokenizer is trained on: all wordings, also of the facts that the model is not trained on."""
     forms = load_yaml()["forms"]
@@ -175,6 +189,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="Train the small model that ships with the package.")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="a model of this recipe to go on from, instead of random weights")
     parser.add_argument("--counterfact", type=Path, help="counterfact-edit.json, to train on its first cases too")
     parser.add_argument("--counterfact-cases", type=int, default=1000)
     parser.add_argument("--negations", type=Path, default=NEGATIONS)
