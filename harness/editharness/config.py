@@ -31,6 +31,7 @@ class RunConfig:
     batch_size: int = 64
     data: Mapping[str, Path] = field(default_factory=dict)
     corpus: Path | None = None
+    train: Path | None = None
     output: Path = Path("runs")
     trust_remote_code: bool = False
     passed: Mapping[str, Any] = field(default_factory=dict)
@@ -41,6 +42,7 @@ class RunConfig:
         values["schedule"] = str(self.schedule)
         values["data"] = {name: path.name for name, path in self.data.items()}
         values["corpus"] = self.corpus.name if self.corpus else None
+        values["train"] = self.train.name if self.train else None
         values["model"] = Path(self.model).name if Path(self.model).is_absolute() else self.model
         return {**values, "settings": dict(self.settings)}
 
@@ -50,7 +52,7 @@ class RunConfig:
         words = ["editharness", "eval", "--method", self.method, "--task", self.task, "--model", plain["model"]]
         words += ["--edits", str(self.edits), "--schedule", str(self.schedule), "--seed", str(self.seed)]
         words += ["--dtype", self.dtype]
-        for flag in ("preset", "revision", "limit", "corpus"):
+        for flag in ("preset", "revision", "limit", "corpus", "train"):
             words += [f"--{flag}", str(plain[flag])] if plain[flag] is not None else []
         for flag, pairs in (("--data", plain["data"]), ("--set", self.settings)):
             for key, value in sorted(pairs.items()):

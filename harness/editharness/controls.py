@@ -8,10 +8,12 @@ target     the edit target, whatever is asked
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from editharness.documents import Document
-from editharness.protocol import Answer, Row
+from editharness.plan import Asked
+from editharness.protocol import Answer, Answers, Column, EvalProtocol, Row
 from editharness.scoring import score_constant
 from editharness.types import Case
 
@@ -44,3 +46,32 @@ def null_answers(task: str, docs: Iterable[Document], say: Callable[[Document], 
         for doc in docs
         for moment in doc["_moments"]
     ]
+
+
+def rows_of(
+    answered: Sequence[Answer], asked: Asked, cases: Sequence[Case], edited: Sequence[Row], controls: Sequence[Row]
+) -> dict[Row, list[Answer]]:
+    """Answers per row, each with the unedited ones beside it; null answers are made here, without a model."""
+    unedited = [a for a in answered if a.moment == "unedited"]
+    rows: dict[Row, list[Answer]] = {row: unedited for row in ("none", "none*") if row in controls}
+    for row in edited:
+        own = [replace(a, arm=a.arm.removeprefix(f"{row}/")) for a in answered if a.arm.startswith(f"{row}/")]
+        rows[row] = [*unedited, *own]
+    for row, say in null_texts(cases).items():
+        if row in controls:
+            said = [
+                a
+                for task, docs in asked.of_row(edited[-1]).items()
+                for a in null_answers(asked.templates[task], docs, say)
+            ]
+            rows[row] = [*unedited, *(replace(a, arm=a.arm.partition("/")[2]) for a in said)]
+    return rows
+
+
+def columns_of(
+    protocol: EvalProtocol, answers: Mapping[Row, Sequence[Answer]], cases: Sequence[Case]
+) -> dict[Row, tuple[Column, ...]]:
+    """The protocol's columns of every row: controls first, in the protocol's order, the method last."""
+    by_id = {case.id: case for case in cases}
+    order = [*(row for row in protocol.controls if row in answers), *(r for r in answers if r not in protocol.controls)]
+    return {row: tuple(protocol.summarise(row, Answers(by_id, answers[row]))) for row in order}

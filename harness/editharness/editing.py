@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from editharness.errors import EditError, EditHarnessError, PluginError
 from editharness.host import LocalHost
 from editharness.method import Method
+from editharness.patch import Patch, join
 from editharness.plan import ArmLayout, batches, layout
 from editharness.timeline import Timeline
-from editharness.types import Edit, MethodSpec, Schedule, State, Status, Step
+from editharness.types import Edit, MethodSpec, Schedule, State, StateId, Status, Step
 
 Applied = Callable[[Step], None]
 
@@ -29,17 +30,20 @@ class Arm:
 
 def write_arm(
     name: str, spec: MethodSpec, method: Method[Any], edits: Sequence[Edit], schedule: Schedule,
-    host: LocalHost, timeline: Timeline, applied: Applied = lambda step: None,
+    host: LocalHost, timeline: Timeline, applied: Applied = lambda step: None, state: State | None = None,
 ) -> Arm:  # fmt: skip
     """Run `method` over `edits` under `schedule` (already limited to the method's batch) and journal every step.
 
-    A plugin that raises anything but an error of ours stops the run with its name; one failed edit does not.
+    `state` is what the method prepared. A plugin that raises anything but an error of ours stops the run with its name;
+    one failed edit does not.
     """
     place = layout(name, [edit.id for edit in edits], schedule)
     statuses: list[Status] = []
     seconds = 0.0
-    steps = _carried(name, method, edits, schedule, host, timeline) if schedule.carry else _alone(
-        method, edits, schedule, host, timeline
+    host.reseed(name)
+    viewed = _View(name, spec, method, host, timeline, schedule)
+    steps = _carried(name, method, edits, schedule, host, timeline, state or {}) if schedule.carry else _alone(
+        method, edits, schedule, host, timeline, state or {}
     )  # fmt: skip
     while True:
         start = time.perf_counter()
@@ -47,18 +51,45 @@ def write_arm(
         seconds += time.perf_counter() - start
         if step is None:
             break
-        timeline.add(name, step.patch, kind="carried" if schedule.carry else "alone")
+        viewed.add(step.patch)
         statuses += step.statuses
         applied(step)
         host.progress(len(step.statuses), len(edits), name)
     _check(spec, edits, statuses)
-    return Arm(name, place, tuple(statuses), seconds)
+    return Arm(name, replace(place, final=viewed.final()), tuple(statuses), seconds)
+
+
+class _View:
+    """Journals an arm's steps, and beside them what the method wants evaluated in their place (`Method.view`)."""
+
+    def __init__(
+        self, name: str, spec: MethodSpec, method: Method[Any], host: LocalHost, timeline: Timeline, schedule: Schedule
+    ) -> None:
+        self.name, self.spec, self.method = name, spec, method
+        self.host, self.timeline, self.carry = host, timeline, schedule.carry
+        self.used = type(method).view is not Method.view
+        self.total: Patch | None = None
+
+    def add(self, patch: Patch | None) -> None:
+        """Take up the next step: what is carried as it is, what stands alone as it is viewed."""
+        if self.used and patch is not None:
+            if self.carry:
+                self.total = patch if self.total is None else join(self.total, patch)
+            else:
+                patch = self.method.view(self.host, patch)
+        self.timeline.add(self.name, patch, kind="carried" if self.carry else "alone")
+
+    def final(self) -> StateId | None:
+        """The place that stands for the last one, where it is not simply the sum of all steps."""
+        if self.total is None:
+            return None
+        return self.timeline.add(f"{self.name}, viewed", self.method.view(self.host, self.total), kind="alone")
 
 
 def _carried(
-    name: str, method: Method[Any], edits: Sequence[Edit], schedule: Schedule, host: LocalHost, timeline: Timeline
-) -> Iterator[Step]:
-    state: State = {}
+    name: str, method: Method[Any], edits: Sequence[Edit], schedule: Schedule, host: LocalHost, timeline: Timeline,
+    state: State,
+) -> Iterator[Step]:  # fmt: skip
     for done, batch in enumerate(_grouped(edits, schedule)):
         with timeline.at((name, done, "carried")):
             step = _edit(method, host, batch, state)
@@ -67,14 +98,14 @@ def _carried(
 
 
 def _alone(
-    method: Method[Any], edits: Sequence[Edit], schedule: Schedule, host: LocalHost, timeline: Timeline
+    method: Method[Any], edits: Sequence[Edit], schedule: Schedule, host: LocalHost, timeline: Timeline, state: State
 ) -> Iterator[Step]:
     with timeline.at(("", 0, "carried")):
         if schedule.size == 1:
-            yield from method.edit_each(host, edits, {})
+            yield from method.edit_each(host, edits, state)
         else:
             for batch in _grouped(edits, schedule):
-                yield _edit(method, host, batch, {})
+                yield _edit(method, host, batch, state)
 
 
 def _edit(method: Method[Any], host: LocalHost, batch: Sequence[Edit], state: State) -> Step:

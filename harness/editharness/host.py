@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -16,7 +17,8 @@ from editharness.locate.templates import context_templates
 from editharness.models.modules import ModuleMap, module_map
 from editharness.models.spans import Prompts, encode_edits
 from editharness.patch import Masters
-from editharness.types import Edit
+from editharness.states import load_state, save_state
+from editharness.types import Edit, State
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -46,9 +48,10 @@ class LocalHost:
         self.model: nn.Module = loaded.model
         self.tokenizer: Any = loaded.tokenizer
         self.modules: ModuleMap = module_map(self.model)
+        self.seed = seed
         self.rng: Generator = torch.Generator().manual_seed(seed)
         self.masters = Masters(self.model)
-        self.seed = seed
+        self._kept: Path | None = None
         self._texts = texts
         self._corpus: str | None = None
         self._store = MomentStore(cache)
@@ -109,6 +112,30 @@ class LocalHost:
         """Tell the user how far a long step is."""
         if self._progress is not None:
             self._progress(done, total, what)
+
+    def reseed(self, purpose: str) -> None:
+        """Begin `rng` anew, from the run's seed and what it is for, so that no use depends on an earlier one."""
+        digest = hashlib.sha256(f"{self.seed} {purpose}".encode()).digest()
+        self.rng = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+    @contextmanager
+    def keeping(self, path: Path | None) -> Iterator[None]:
+        """While this is open, `keep` writes to `path` and `resume` reads it; None: nothing is kept."""
+        self._kept = path
+        try:
+            yield
+        finally:
+            self._kept = None
+
+    def resume(self) -> State | None:
+        """What the running `prepare` last gave to `keep` before it was interrupted; None: start from the beginning."""
+        found = load_state(self._kept) if self._kept is not None else None
+        return None if found is None else found[0]
+
+    def keep(self, state: State) -> None:
+        """Keep all that the running `prepare` needs to go on from here, should it be interrupted."""
+        if self._kept is not None:
+            save_state(state, self._kept)
 
     def _collected(self, layers: Sequence[int]) -> dict[int, Moments]:
         with self.unedited():

@@ -72,6 +72,12 @@ class Host(Protocol):
     def progress(self, done: int, total: int, what: str) -> None:
         """Tell the user how far a long step is."""
 
+    def resume(self) -> State | None:
+        """What the running `prepare` last gave to `keep` before it was interrupted; None: start from the beginning."""
+
+    def keep(self, state: State) -> None:
+        """Keep all that the running `prepare` needs to go on from here, should it be interrupted."""
+
 
 class RecordedPatch(Protocol):
     """What `Host.recording` yields; `patch` is set when the context is left."""
@@ -86,7 +92,10 @@ class Method(Generic[OptionsT]):
         self.options = options
 
     def prepare(self, host: Host, train: Sequence[Case]) -> State:
-        """Once per base model, for methods that train; cached by content, its cost reported apart."""
+        """Once per base model, for methods that train; cached by content, its cost reported apart.
+
+        `train` shares no subject with the edits of the run. The state is that of the first batch of every arm.
+        """
         return {}
 
     def edit(self, host: Host, edits: Sequence[Edit], state: State) -> Step:

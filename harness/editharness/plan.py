@@ -13,11 +13,15 @@ from editharness.types import Case, Schedule, StateId
 
 @dataclass(frozen=True)
 class ArmLayout:
-    """Where an arm's edits stand: the step that holds each case, and whether steps build on each other."""
+    """Where an arm's edits stand: the step that holds each case, and whether steps build on each other.
+
+    `final` is the place that the end of the arm is asked at, where a method shows another model there than it carries.
+    """
 
     arm: str
     step_of: Mapping[str, int]
     carry: bool
+    final: StateId | None = None
 
     def state(self, case: str, moment: Moment) -> StateId:
         """The place where `case` is asked at `moment`."""
@@ -26,6 +30,8 @@ class ArmLayout:
         step = self.step_of[case]
         if not self.carry:
             return (self.arm, step, "alone")
+        if moment != "at_edit" and self.final is not None:
+            return self.final
         return (self.arm, step if moment == "at_edit" else max(self.step_of.values()), "carried")
 
 

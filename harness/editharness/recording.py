@@ -59,6 +59,7 @@ def make_record(outcome: Outcome, registry: Registry, run_id: str) -> r.RunRecor
             peak_memory_bytes=outcome.peak_memory_bytes,
         ),
         versions=_versions(),
+        training=_training(outcome),
         partial=config.limit is not None and config.limit < len(outcome.cases),
     )
 
@@ -114,6 +115,13 @@ def _model(outcome: Outcome) -> r.ModelFacts:
         digest_before=model.digest,
         digest_after=outcome.digest_after,
     )
+
+
+def _training(outcome: Outcome) -> r.TrainingFacts | None:
+    if not outcome.method.trains:
+        return None
+    made = outcome.prepared
+    return r.TrainingFacts(len(outcome.train.cases), outcome.train.left_out, made.seconds, made.kept)
 
 
 def _outcomes(statuses: list[Status]) -> r.Outcomes:

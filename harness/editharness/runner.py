@@ -13,14 +13,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, cast
 
 from editharness.asking import ask, task_forms
 from editharness.cache import cache_folder
 from editharness.config import RunConfig
-from editharness.controls import null_answers, null_texts
+from editharness.controls import columns_of, rows_of
 from editharness.data.corpus import find_corpus
 from editharness.data.load import load_cases
 from editharness.editing import Arm, write_arm
@@ -28,15 +28,19 @@ from editharness.errors import MethodError, ModelError, UsageError
 from editharness.host import LocalHost
 from editharness.method import Method
 from editharness.models.load import LoadedModel, load_model
-from editharness.plan import Asked, plan_documents
+from editharness.plan import plan_documents
+from editharness.preparing import Prepared, Train, find_train, prepare
 from editharness.presets import Resolved, choose, load_presets, model_facts, resolve
-from editharness.protocol import Answer, Answers, Column, EvalProtocol, Row, Selection
+from editharness.protocol import Answer, Column, EvalProtocol, Row, Selection
 from editharness.registry import Registry
+from editharness.seeing import show_arms
 from editharness.timeline import Timeline
-from editharness.types import Case, CaseSet, Edit, MethodSpec, ProtocolSpec, Schedule
+from editharness.types import Case, CaseSet, Edit, MethodSpec, ProtocolSpec, Schedule, State
 
 CONTEXT = "context"
 UNTOUCHED = "none"
+ALONE = Schedule(1, carry=False)
+"""How the control `context` is always run: one fact is told at a time, so that all boards have the same row."""
 CORPUS_DOCUMENTS = 100_000
 
 
@@ -78,6 +82,8 @@ class Outcome:
     data: CaseSet
     selection: Selection
     cases: tuple[Case, ...]
+    train: Train
+    prepared: Prepared
     model: LoadedModel
     digest_after: str
     effective: Schedule
@@ -102,16 +108,24 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
         )
         selection = protocol.select(_ordered([c for c in data.cases if c.split == "test"], config.seed))
         cases = _first(selection, config, data_spec.name)
+        train = find_train(method_spec, config.train, registry, data, cases, offline=offline())
     with clock.phase("model"):
         report.stage(f"loading {config.model}")
         loaded = _load(config, registry)
     resolved = resolve(method_spec, _preset(method_spec, config, loaded), config.settings)
     registry.run_started(config)
-    effective = config.schedule.limited(method_spec.max_batch)
+    effective = ALONE if config.method == CONTEXT else config.schedule.limited(method_spec.max_batch)
     host = _host(config, loaded, report)
     timeline = Timeline(loaded.model, host.masters, digest=loaded.digest)
+    entry = registry.methods[config.method]
+    with clock.phase("training"):
+        report.stage(f"{config.method}: training" if method_spec.trains else "editing")
+        method = cast("Method[Any]", registry.resolve(method_spec.ref)(resolved.options))
+        prepared = prepare(entry, method, host, train.cases, cache_folder())
     arms = _write_arms(
-        _editors(registry, config, method_spec, resolved, effective), protocol.arms(cases),
+        _editors(registry, config, method_spec, resolved, effective, prepared.state),
+        {name: show_arms(protocol.arms(cases), cases, registry.method(name).sees, train.cases)
+         for name in (CONTEXT, config.method)},
         registry, host, timeline, clock, report,
     )  # fmt: skip
     asked = plan_documents(
@@ -129,7 +143,8 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
     answers = rows_of(answered, asked, cases[: config.limit], tuple(arms), protocol.controls)
     columns = columns_of(protocol, answers, cases[: config.limit])
     return Outcome(
-        config, method_spec, resolved, protocol_spec, protocol.digest(), data, selection, cases, loaded, digest_after,
+        config, method_spec, resolved, protocol_spec, protocol.digest(), data, selection, cases,
+        train, prepared, loaded, digest_after,
         effective, arms.get(config.method, {}), columns, protocol.controls, answers, clock.seconds, peak_memory(),
     )  # fmt: skip
 
@@ -142,64 +157,34 @@ class Editor:
     spec: MethodSpec
     options: Any
     schedule: Schedule
+    state: State = field(default_factory=dict)
 
 
 def _editors(
-    registry: Registry, config: RunConfig, spec: MethodSpec, resolved: Resolved, effective: Schedule
+    registry: Registry, config: RunConfig, spec: MethodSpec, resolved: Resolved, effective: Schedule, state: State
 ) -> list[Editor]:
-    told = Editor(CONTEXT, registry.method(CONTEXT), None, Schedule(1, carry=False))
-    if config.method == UNTOUCHED:
+    told = Editor(CONTEXT, registry.method(CONTEXT), None, ALONE)
+    if config.method in (UNTOUCHED, CONTEXT):
         return [told]
-    if config.method == CONTEXT:
-        return [replace(told, schedule=effective)]
-    return [told, Editor(config.method, spec, resolved.options, effective)]
+    return [told, Editor(config.method, spec, resolved.options, effective, state)]
 
 
 def _write_arms(
-    editors: Sequence[Editor], edits: Mapping[str, Sequence[Edit]], registry: Registry, host: LocalHost,
+    editors: Sequence[Editor], edits: Mapping[Row, Mapping[str, Sequence[Edit]]], registry: Registry, host: LocalHost,
     timeline: Timeline, clock: Clock, report: Reporter,
 ) -> dict[Row, dict[str, Arm]]:  # fmt: skip
     """Every row's arms; a fresh method object each, so that no arm sees another's state."""
     arms: dict[Row, dict[str, Arm]] = {}
     for editor in editors:
-        for name, arm_edits in edits.items():
+        for name, arm_edits in edits[editor.row].items():
             report.stage(f"{editor.spec.name}: writing the {name} edits", len(arm_edits))
             method = cast("Method[Any]", registry.resolve(editor.spec.ref)(editor.options))
             with clock.phase("controls" if editor.row == CONTEXT else "editing"):
                 arms.setdefault(editor.row, {})[name] = write_arm(
                     f"{editor.row}/{name}", editor.spec, method, arm_edits, editor.schedule, host, timeline,
-                    partial(registry.edits_applied, editor.row),
+                    partial(registry.edits_applied, editor.row), editor.state,
                 )  # fmt: skip
     return arms
-
-
-def rows_of(
-    answered: Sequence[Answer], asked: Asked, cases: Sequence[Case], edited: Sequence[Row], controls: Sequence[Row]
-) -> dict[Row, list[Answer]]:
-    """Answers per row, each with the unedited ones beside it; null answers are made here, without a model."""
-    unedited = [a for a in answered if a.moment == "unedited"]
-    rows: dict[Row, list[Answer]] = {row: unedited for row in ("none", "none*") if row in controls}
-    for row in edited:
-        own = [replace(a, arm=a.arm.removeprefix(f"{row}/")) for a in answered if a.arm.startswith(f"{row}/")]
-        rows[row] = [*unedited, *own]
-    for row, say in null_texts(cases).items():
-        if row in controls:
-            said = [
-                a
-                for task, docs in asked.of_row(edited[-1]).items()
-                for a in null_answers(asked.templates[task], docs, say)
-            ]
-            rows[row] = [*unedited, *(replace(a, arm=a.arm.partition("/")[2]) for a in said)]
-    return rows
-
-
-def columns_of(
-    protocol: EvalProtocol, answers: Mapping[Row, Sequence[Answer]], cases: Sequence[Case]
-) -> dict[Row, tuple[Column, ...]]:
-    """The protocol's columns of every row: controls first, in the protocol's order, the method last."""
-    by_id = {case.id: case for case in cases}
-    order = [*(row for row in protocol.controls if row in answers), *(r for r in answers if r not in protocol.controls)]
-    return {row: tuple(protocol.summarise(row, Answers(by_id, answers[row]))) for row in order}
 
 
 def _ordered(cases: Sequence[Case], seed: int) -> list[Case]:

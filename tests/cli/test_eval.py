@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from editharness.cli import main
+from editharness.cli.eval import methods_asked
+from editharness.registry import load_plugins
 from editharness.testing.tiny import save_tiny
 
 PLACES = ["Kenya", "Peru", "Norway", "Chad", "Fiji", "Cuba", "Mali", "Oman"]
@@ -81,7 +83,43 @@ def test_every_method_makes_a_board(method: str, model: Path, data: Path, tmp_pa
     )
     (record,) = records(out)
     assert record["schedule"]["asked"] == "batch:2"  # type: ignore[index]
-    assert record["schedule"]["effective"] == ("sequential" if "rome" in method else "batch:2")  # type: ignore[index]
+    effective = {"rome": "sequential", "c-rome": "sequential", "context": "single"}.get(method, "batch:2")
+    assert record["schedule"]["effective"] == effective  # type: ignore[index]
+
+
+def test_several_methods_fill_one_board_and_one_that_cannot_run_is_named(
+    model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "runs"
+    words = ["--method", "ft-m,mend,c-rome", "--edits", "4", "--schedule", "batch:2", "--format", "json"]
+    assert evaluate(model, data, out, *words) == 2
+    assert [record["method"]["name"] for record in records(out)] == ["c-rome", "ft-m"]  # type: ignore[index]
+    told = capsys.readouterr()
+    assert "mend: method 'mend' needs cases to train on" in told.err
+    (board,) = json.loads(told.out)
+    assert {row["name"] for row in board["rows"] if row["kind"] == "method"} == {"ft-m", "c-rome"}
+    assert next(row["badges"] for row in board["rows"] if row["name"] == "c-rome")[1:] == ["ran as sequential"]
+
+
+def test_all_is_every_method_but_the_controls() -> None:
+    registry = load_plugins()
+    names = methods_asked("all", registry)
+    assert names == methods_asked(",".join(names), registry)
+    assert set(registry.methods) - set(names) == {"none", "context"}
+
+
+def test_a_method_that_trains_takes_its_cases_from_another_file(model: Path, data: Path, tmp_path: Path) -> None:
+    other = tmp_path / "train.json"
+    places = [f"{place} {kind}" for place in PLACES[:3] for kind in ("North", "South")] + [PLACES[0]]
+    record = flat_records()[0]
+    other.write_text(
+        json.dumps([{**record, "case_id": 90 + i, "subject": p, "prompt": f"The capital of {p} is"} for i, p in
+                    enumerate(places)])
+    )  # fmt: skip
+    out = tmp_path / "runs"
+    words = ["--method", "ultraedit,wise", "--edits", "2", "--schedule", "batch:2", "--train", str(other)]
+    assert evaluate(model, data, out, *words) == 0
+    assert len(records(out)) == 2
 
 
 def test_limit_asks_fewer_cases_and_says_so(model: Path, data: Path, tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_badges_say_what_a_reader_must_know() -> None:
         {"data": {"sha256": "0" * 64}},
         {"protocol": {"version": 2}},
         {"protocol": {"hash": "0" * 64}},
-        {"schedule": {"effective": "all"}},
+        {"schedule": {"asked": "all"}},
         {"schedule": {"edits": 49}},
     ],
     ids=str,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import os
@@ -25,14 +26,14 @@ def test_a_run_is_written_and_read_back(tmp_path: Path) -> None:
     assert path == tmp_path / record.id / "record.json"
     again = read_record(path)
     assert replace(again, files={}).to_json() == record.to_json()
-    assert sorted(again.files) == ["edits.jsonl", "samples.jsonl", "scores.jsonl"]
-    lines = (path.parent / "samples.jsonl").read_text(encoding="utf-8").splitlines()
+    assert sorted(again.files) == ["edits.jsonl", "samples.jsonl.gz", "scores.jsonl"]
+    lines = gzip.decompress((path.parent / "samples.jsonl.gz").read_bytes()).decode().splitlines()
     # a text is evidence: it keeps its paths, and what UTF-8 cannot hold becomes a question mark
     assert [json.loads(line)["text"] for line in lines] == ["a /dir/with/path\n?"] * 3
     assert sorted(p.name for p in path.parent.iterdir()) == [
         "edits.jsonl",
         "record.json",
-        "samples.jsonl",
+        "samples.jsonl.gz",
         "scores.jsonl",
     ]
 
@@ -40,7 +41,7 @@ def test_a_run_is_written_and_read_back(tmp_path: Path) -> None:
 def test_numbers_that_are_not_finite_are_kept_as_text_in_samples(tmp_path: Path) -> None:
     record = example_record(rows=ROWS)
     path = RunFolder(tmp_path, record.id).write(record, samples=[{"loglikelihood": -math.inf}])
-    assert (path.parent / "samples.jsonl").read_text() == '{"loglikelihood": "-inf"}\n'
+    assert gzip.decompress((path.parent / "samples.jsonl.gz").read_bytes()) == b'{"loglikelihood": "-inf"}\n'
 
 
 def test_a_recorded_run_is_not_overwritten(tmp_path: Path) -> None:

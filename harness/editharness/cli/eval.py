@@ -9,14 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from editharness.errors import DataError, UnknownNameError, UsageError
+from editharness.errors import DataError, EditHarnessError, UnknownNameError, UsageError
 from editharness.types import MethodSpec, Schedule
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from editharness.config import RunConfig
+    from editharness.registry import Registry
 
+CONTROLS = ("none", "context")
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -25,7 +27,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Edit a model with a method, ask every question of a task, print the board and write the record."
     )
-    parser.add_argument("--method", required=True, help="editing method; see `editharness methods`")
+    parser.add_argument(
+        "--method", required=True, help="editing method, several with commas, or all; see `editharness methods`"
+    )
     parser.add_argument("--task", "--tasks", required=True, help="<protocol>_<data set>; see `editharness protocols`")
     parser.add_argument("--model", default="pocket", help="pocket, a hub id, or a folder (default: %(default)s)")
     parser.add_argument("--revision", help="branch, tag or commit of a hub model")
@@ -38,6 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--schedule", default="batch:100", help="single, fresh:K, sequential, batch:K or all (default: %(default)s)"
     )
     parser.add_argument("--data", action="append", default=[], metavar="NAME=FILE", help="the file of a data set")
+    parser.add_argument("--train", type=Path, metavar="FILE", help="cases to train on, for data without a train split")
     parser.add_argument("--corpus", type=Path, help="text for second moments, one document per line")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="number format (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:0, mps (default: %(default)s)")
@@ -50,42 +55,65 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the run and show its board."""
+    """Make one run per method and show their board; a method that fails is named and the others go on."""
     os.environ.setdefault("TQDM_DISABLE", "1")  # one progress bar is enough: ours
-    config = configure(args)
     # what can be known to be wrong is said before torch is loaded
     from editharness.registry import load_plugins
     from editharness.store.write import check_writable
 
     registry = load_plugins()
-    _known_options(registry.method(config.method), config)
-    registry.protocol_and_data(config.task)
-    _known_data(config, registry.datasets)
-    check_writable(config.output)
-
+    configs = [configure(args, name) for name in methods_asked(args.method, registry)]
+    for config in configs:
+        _known_options(registry.method(config.method), config)
+        registry.protocol_and_data(config.task)
+        _known_data(config, registry.datasets)
+        check_writable(config.output)
+    paths = []
+    for config in configs:
+        try:
+            paths.append(_run(config, registry))
+        except EditHarnessError as error:
+            if len(configs) == 1:
+                raise
+            notice(f"{config.method}: {error}")
     from editharness.leaderboard.show import show_records
+
+    if paths:
+        show_records(paths, args.format)
+    if args.format == "table":
+        for path in paths:
+            notice(f"record: {path}")
+    return 0 if len(paths) == len(configs) else 2
+
+
+def _run(config: RunConfig, registry: Registry) -> Path:
+    """One run with its progress bar; the path of its record."""
     from editharness.recording import write_run
     from editharness.runner import run as run_config
 
     with reporter() as report:
-        outcome = run_config(config, registry, report)
-        path = write_run(outcome, registry)
+        path = write_run(run_config(config, registry, report), registry)
     registry.run_finished(path)
-    show_records([path], args.format)
-    if args.format == "table":
-        notice(f"record: {path}")
-    return 0
+    return path
 
 
-def configure(args: argparse.Namespace) -> RunConfig:
-    """The configuration as typed; raises UsageError."""
+def methods_asked(words: str, registry: Registry) -> list[str]:
+    """The names of --method: one, several with commas, or "all", which is every method but the controls."""
+    if words != "all":
+        names = list(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
+        return [registry.method(name).name for name in names] or [registry.method(words).name]
+    return [name for name in registry.methods if name not in CONTROLS]
+
+
+def configure(args: argparse.Namespace, method: str) -> RunConfig:
+    """The configuration as typed, for one method; raises UsageError."""
     from editharness.config import RunConfig, parse_files
     from editharness.options import parse_settings
 
     if args.limit is not None and args.limit > args.edits:
         raise UsageError(f"--limit {args.limit}: only {args.edits} facts are written; ask at most that many")
     return RunConfig(
-        method=args.method,
+        method=method,
         task=args.task,
         model=args.model,
         revision=args.revision,
@@ -100,6 +128,7 @@ def configure(args: argparse.Namespace) -> RunConfig:
         batch_size=args.batch_size,
         data=parse_files(args.data),
         corpus=args.corpus,
+        train=args.train,
         output=args.output,
         trust_remote_code=args.trust_remote_code,
         passed={flag: value.name if isinstance(value, Path) else value for flag, value in args.passed.items()},
@@ -124,6 +153,8 @@ def _known_data(config: RunConfig, datasets: Mapping[str, Any]) -> None:
             raise UnknownNameError("data set", name, datasets, hint="(in --data)")
         if not path.is_file():
             raise DataError(f"--data {name}={path}: no such file")
+    if config.train is not None and not config.train.is_file():
+        raise DataError(f"--train {config.train}: no such file")
 
 
 def _positive(text: str) -> int:

@@ -47,7 +47,7 @@ def board_key(record: RunRecord) -> BoardKey:
         protocol=record.protocol.name,
         protocol_version=record.protocol.version,
         protocol_hash=record.protocol.hash,
-        schedule=record.schedule.effective,
+        schedule=record.schedule.asked,
         edits=record.schedule.edits,
         preset="" if record.method.name in CONTROLS else record.method.preset.name,
     )
@@ -117,7 +117,9 @@ def _badges(records: Sequence[RunRecord]) -> tuple[str, ...]:
         preset.name,
         "" if preset.tuned else "untuned",
         f"set {', '.join(preset.overridden)}" if preset.overridden else "",
+        f"ran as {first.schedule.effective}" if first.schedule.effective != first.schedule.asked else "",
         f"sees {', '.join(first.method.sees)}" if first.method.sees else "",
+        f"trained on {first.training.cases} cases" if first.training else "",
         f"{len(records)} seeds" if len(records) > 1 else "",
         *(f"{count} {what}" for what, count in left_out.items() if count),
         "model not restored" if unrestored else "",

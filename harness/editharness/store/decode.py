@@ -22,6 +22,7 @@ from editharness.store.record import (
     RowScores,
     RunRecord,
     ScheduleFacts,
+    TrainingFacts,
     check_id,
 )
 from editharness.types import Skipped
@@ -51,6 +52,7 @@ def decode(raw: object) -> RunRecord:
         rows=tuple(_row(row) for row in f.objects("rows")),
         cost=_cost(f.object("cost")),
         versions=f.named_texts("versions"),
+        training=None if (training := f.maybe_object("training")) is None else _training(training),
         partial=f.flag("partial"),
         notes=f.texts("notes"),
         files=f.named_texts("files"),
@@ -180,6 +182,12 @@ def _cost(f: Fields) -> Cost:
     )
     f.end()
     return cost
+
+
+def _training(f: Fields) -> TrainingFacts:
+    training = TrainingFacts(f.count("cases"), f.count("left_out"), f.number("seconds"), f.flag("kept"))
+    f.end()
+    return training
 
 
 def _refuse_twins(f: Fields, key: str, names: list[str]) -> None:

@@ -147,6 +147,19 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class TrainingFacts:
+    """What a method trained on before it edited: cases, those left out because an edit has their subject, and seconds.
+
+    `kept`: the result was on disk already; the seconds are those of the run that made it.
+    """
+
+    cases: int
+    left_out: int
+    seconds: float
+    kept: bool
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """One run: model x method and preset x protocol and data x schedule x edits x seed, and its answers in numbers.
 
@@ -168,6 +181,7 @@ class RunRecord:
     rows: tuple[RowScores, ...]
     cost: Cost
     versions: Mapping[str, str]
+    training: TrainingFacts | None = None
     partial: bool = False
     notes: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)

@@ -5,6 +5,7 @@ Every file is written under a temporary name, flushed to the disk and renamed, s
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -13,14 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from editharness.errors import RecordError
 from editharness.store.portable import portable
 from editharness.store.record import RunRecord, check_id
 
 RECORD = "record.json"
-SAMPLES = "samples.jsonl"
+SAMPLES = "samples.jsonl.gz"
 EDITS = "edits.jsonl"
 SCORES = "scores.jsonl"
 
@@ -60,15 +61,23 @@ class RunFolder:
         return target
 
     def _write_lines(self, name: str, rows: Iterable[Mapping[str, Any]]) -> str:
-        """Stream rows as JSON lines; returns the sha256 of the file."""
-        digest = hashlib.sha256()
-        with replacing(self.path / name) as file:
+        """Stream rows as JSON lines, compressed where the name says so; returns the sha256 of the file."""
+        with replacing(self.path / name) as file, _packed(file, name) as lines:
             for number, row in enumerate(rows, 1):
                 raw = portable(row, f"{name} line {number}", raw=True)
-                line = (json.dumps(raw, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "replace")
-                digest.update(line)
-                file.write(line)
-        return digest.hexdigest()
+                lines.write((json.dumps(raw, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "replace"))
+        with (self.path / name).open("rb") as written:
+            return hashlib.file_digest(written, "sha256").hexdigest()
+
+
+@contextmanager
+def _packed(file: IO[bytes], name: str) -> Iterator[IO[bytes]]:
+    """The file itself, or a gzip stream into it without a time or a name, so that equal lines give equal bytes."""
+    if not name.endswith(".gz"):
+        yield file
+        return
+    with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
+        yield cast("IO[bytes]", packed)
 
 
 def score_lines(
