@@ -13,7 +13,7 @@ from torch import nn
 
 from editharness.inplace import Recording, recording
 from editharness.locate.moments import MAX_LENGTH, Moments, MomentStore, collect, corpus_digest
-from editharness.locate.templates import context_templates
+from editharness.locate.templates import SHORT, Sampling, context_templates
 from editharness.models.modules import ModuleMap, module_map
 from editharness.models.spans import Prompts, encode_edits
 from editharness.patch import Masters
@@ -58,7 +58,7 @@ class LocalHost:
         self._progress = progress
         self._max_length = min(max_length, getattr(loaded.model.config, "max_position_embeddings", None) or max_length)
         self._moments: dict[int, Moments] = {}
-        self._templates: dict[tuple[int, int], tuple[str, ...]] = {}
+        self._templates: dict[tuple[int, int, Sampling], tuple[str, ...]] = {}
 
     @property
     def device(self) -> torch.device:
@@ -69,13 +69,14 @@ class LocalHost:
         """Every edit under every template, edit-major: ids, masks, labels, position of the subject's last token."""
         return encode_edits(self.tokenizer, edits, templates, targets=targets)
 
-    def templates(self, count: int, length: int) -> tuple[str, ...]:
+    def templates(self, count: int, length: int, sampling: Sampling = SHORT) -> tuple[str, ...]:
         """`count` context templates of `length` tokens, sampled from the unedited model with the run's seed."""
-        key = (count, length)
+        key = (count, length, sampling)
         if key not in self._templates:
             generator = torch.Generator().manual_seed(self.seed * 1009 + length)
             with self.unedited():
-                self._templates[key] = context_templates(self.model, self.tokenizer, count, length, generator)
+                made = context_templates(self.model, self.tokenizer, count, length, generator, sampling)
+            self._templates[key] = made
         return self._templates[key]
 
     def moments(self, layer: int, *, together: Sequence[int] = ()) -> Moments:

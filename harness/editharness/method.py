@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
     from editharness.locate.moments import Moments
+    from editharness.locate.templates import Sampling
     from editharness.models.modules import ModuleMap
     from editharness.models.spans import Prompts
     from editharness.patch import Patch, WeightPatch
@@ -54,8 +55,11 @@ class Host(Protocol):
     def encode(self, edits: Sequence[Edit], templates: Sequence[str] = ("{}",), *, targets: bool = True) -> Prompts:
         """Every edit under every template, edit-major: ids, masks, labels, position of the subject's last token."""
 
-    def templates(self, count: int, length: int) -> tuple[str, ...]:
-        """`count` sampled context templates ("text. {}") of the unedited model, seeded; "{}" is not among them."""
+    def templates(self, count: int, length: int, sampling: Sampling = ...) -> tuple[str, ...]:
+        """`count` sampled context templates ("text. {}") of the unedited model, seeded; "{}" is not among them.
+
+        Without `sampling`, as ROME and MEMIT sample them.
+        """
 
     def moments(self, layer: int, *, together: Sequence[int] = ()) -> Moments:
         """Second moments of the keys of `layer` in the UNEDITED model; computed once and cached by content.

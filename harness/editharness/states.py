@@ -16,7 +16,8 @@ def save_state(state: State, path: Path, facts: Mapping[str, str] | None = None)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".new")
     ready = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
-    save_file(ready, part, metadata=dict(facts or {}))
+    # a header with empty metadata is written in a way that cannot be read back
+    save_file(ready, part, metadata=dict(facts) if facts else None)
     part.replace(path)
 
 
@@ -27,6 +28,7 @@ def load_state(path: Path) -> tuple[State, Mapping[str, str]] | None:
     try:
         with safe_open(path, framework="pt") as file:
             names = list(file.keys())
-            return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
+            # copies: inside the file tensors lie at any address, and sums over such memory round otherwise
+            return {name: file.get_tensor(name).clone() for name in names}, dict(file.metadata() or {})
     except (SafetensorError, OSError):
         return None

@@ -53,7 +53,7 @@ class Case:
     `subject` is its character span in `prompt`. `target` is the new answer, `old` the true one ("" if unknown).
     `negated_prompt` is set only where the data set supplies one. `statement` holds "{}" where the answer goes.
     `training_forms` are wordings that no probe uses, for methods whose spec says that they see "forms": prompts that
-    ask for the answer ("plain"), that deny it ("negated"), or that ask for a verdict on it, "{}" in its place ("judged").
+    ask for the answer ("plain"), deny it ("negated"), or ask for a verdict on it, "{}" in its place ("judged").
     """
 
     id: str

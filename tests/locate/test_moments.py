@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from editharness.errors import MethodError
 from editharness.locate.moments import Moments, MomentStore, collect, corpus_digest
+from editharness.locate.solve import solve
 from editharness.models.capture import capture
 from editharness.models.modules import module_map
 from editharness.models.spans import encode_text
@@ -45,9 +46,9 @@ def test_no_texts_is_one_line(made: Callable[..., Any]) -> None:
 def test_factor_and_null_basis(seed: int, weight: float) -> None:
     samples = torch.randn(6, 40, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     moments = Moments(samples @ samples.mT / 40, 40)
-    space = moments.cholesky(weight)
+    space = moments.cholesky(weight, floor=0.0)
     torch.testing.assert_close(space.weight * space.lower @ space.lower.mT, weight * moments.c)
-    assert moments.cholesky(1.0).lower is space.lower
+    assert moments.cholesky(1.0, floor=0.0).lower is space.lower
     values = torch.linalg.eigvalsh(moments.c)
     threshold = float((values[2] + values[3]) / 2)
     basis = moments.null_basis(threshold)
@@ -60,9 +61,29 @@ def test_fewer_tokens_than_dimensions_still_factor() -> None:
     one = torch.ones(4, 1, dtype=torch.float64)
     assert bool(Moments(one @ one.mT, 1).cholesky().lower.isfinite().all())
     with pytest.raises(MethodError, match="not positive"):
-        _ = Moments(torch.zeros(4, 4, dtype=torch.float64), 0).factor
+        Moments(torch.zeros(4, 4, dtype=torch.float64), 0).factor()
     with pytest.raises(MethodError, match="above 0"):
         Moments(torch.eye(4, dtype=torch.float64), 9).cholesky(0.0)
+
+
+def test_a_direction_that_no_text_uses_has_the_floor() -> None:
+    c = torch.diag(torch.tensor([2.0, 1.0, 1.0, 1e-30], dtype=torch.float64))
+    key = torch.tensor([[1.0], [0.0], [0.0], [1e-6]], dtype=torch.float64)
+    change = {floor: solve(Moments(c, 9).cholesky(1.0, floor), key, torch.ones(1, 1)) for floor in (0.0, 1e-8, 1e-2)}
+    size = {floor: float((low.a @ low.b).abs().max()) for floor, low in change.items()}
+    assert size[0.0] > 1e3 > size[1e-8] > 1 > size[1e-2]
+    moments = Moments(c, 9)
+    lower = moments.factor(1e-2)
+    torch.testing.assert_close(lower @ lower.mT, c + 1e-2 * torch.eye(4, dtype=torch.float64))
+    assert moments.factor(1e-2) is lower
+    assert moments.factor(0.0) is not lower
+
+
+def test_rounding_below_zero_raises_the_floor() -> None:
+    c = torch.diag(torch.tensor([1.0, 1.0, -1e-7], dtype=torch.float64))
+    assert bool(Moments(c, 9).factor(0.0).isfinite().all())
+    with pytest.raises(MethodError, match="not positive"):
+        Moments(-c, 9).factor()
 
 
 def test_store_keeps_the_bits_under_their_provenance(made: Callable[..., Any], tmp_path: Path) -> None:

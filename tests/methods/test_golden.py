@@ -2,132 +2,37 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tests.methods.conftest import MODELS, Golden, assert_values, change, error
 from torch import Tensor
 
 from editharness.host import LocalHost
 from editharness.locate.keys import block_outputs, keys
-from editharness.locate.options import CRomeOptions, FtOptions, MemitOptions, RomeOptions
+from editharness.locate.options import CRomeOptions, MemitOptions, RomeOptions
 from editharness.locate.prior import PriorKeys
 from editharness.locate.solve import Subspace, solve
-from editharness.models.load import load_model
 from editharness.models.modules import to_math
-from editharness.patch import Dense, LowRank, WeightPatch, apply
-from editharness.types import Edit
+from editharness.patch import LowRank, apply
 from editharness_plugins.methods.c_rome import CRome
 from editharness_plugins.methods.ft_m import FtM
 from editharness_plugins.methods.memit import Memit
+from editharness_plugins.methods.options.fine_tuning import FtOptions
 from editharness_plugins.methods.rome import Rome
 
-MODELS = ("micro-llama", "micro-gpt2-xl")
 MEMITS = ("MEMIT_T1_n1", "MEMIT_T1_n10", "MEMIT_T6_n10", "MEMITw100_T1_n10", "MEMITw1_T6_n10")
 ROMES = ("ROME_T1", "ROME_T6", "ROMEmom2_T1", "ROMEmom2layer1_T1", "ROMEmom2layer1_T6", "R-ROME_T6")
 
-CHAOTIC = {("ROMEmom2layer1_T6", "micro-llama"): 2}
-"""The one edit of seventy whose search amplifies fp32 rounding: plain fp32 itself is 3e-4 from fp64 there."""
-
-
-class FixedTemplates(LocalHost):
-    """A host whose contexts are those of a golden file, shared out in order instead of sampled."""
-
-    fixed: tuple[str, ...] = ()
-
-    def templates(self, count: int, length: int) -> tuple[str, ...]:
-        return self.fixed[len(self.fixed) - count :] if length == 10 else self.fixed[:count]
-
-
-@dataclass(frozen=True)
-class Golden:
-    """One golden file: how the reference was run and what it gave."""
-
-    edits: tuple[Edit, ...]
-    second: tuple[Edit, ...]
-    contexts: tuple[str, ...]
-    hparams: Mapping[str, Any]
-    arrays: Mapping[str, np.ndarray]
-
-    def values(self) -> dict[str, Any]:
-        """The options of the value search as we name them."""
-        names = {
-            "v_num_grad_steps": "steps",
-            "v_lr": "lr",
-            "v_weight_decay": "weight_decay",
-            "clamp_norm_factor": "clamp",
-        }
-        return {
-            "kl_weight": self.hparams["kl_factor"],
-            **{ours: self.hparams[theirs] for theirs, ours in names.items()},
-        }
-
-
-@pytest.fixture(scope="session")
-def golden(reference: Path) -> Callable[[str, str], Golden]:
-    by_id = {record["case_id"]: record for record in json.loads((reference / "golden/edits200.json").read_text())}
-
-    def edit(case: int) -> Edit:
-        record = by_id[case]
-        start = record["prompt"].index(record["subject"])
-        return Edit(str(case), record["prompt"], (start, start + len(record["subject"])), record["target_new"])
-
-    def read(name: str, model: str) -> Golden:
-        stem = reference / "golden" / f"{name}_{model}"
-        facts = json.loads(stem.with_name(f"{stem.name}.json").read_text())
-        with np.load(f"{stem}.npz") as arrays:
-            held = {key: arrays[key] for key in arrays.files}
-        flat = [text for part in facts.get("templates", ()) for text in ([part] if isinstance(part, str) else part)]
-        second = tuple(edit(case) for case in facts.get("second") or ())
-        return Golden(tuple(edit(case) for case in facts["edits"]), second, tuple(flat[1:]), facts["hparams"], held)
-
-    return read
-
-
-@pytest.fixture(scope="session")
-def hosts(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Golden], FixedTemplates]:
-    texts = [json.loads(line)["text"] for line in (reference / "golden/stats_text.jsonl").read_text().splitlines()]
-    cache = tmp_path_factory.mktemp("moments")
-
-    def make(model: str, golden: Golden) -> FixedTemplates:
-        loaded = load_model(str(reference / "golden/models" / model), device="cpu")
-        host = FixedTemplates(loaded, seed=0, texts=texts, cache=cache)
-        host.fixed = golden.contexts
-        return host
-
-    return make
-
-
-def error(ours: Tensor | np.ndarray, theirs: np.ndarray) -> float:
-    return float(np.linalg.norm(np.asarray(ours) - theirs) / np.linalg.norm(theirs))
-
-
-def change(patch: WeightPatch, name: str) -> Tensor:
-    delta = patch.deltas[name]
-    return delta.delta if isinstance(delta, Dense) else delta.a @ delta.b
-
-
-def assert_values(ours: Tensor, theirs: np.ndarray) -> None:
-    errors = [error(a, b) for a, b in zip(ours, theirs, strict=True)]
-    assert max(errors) < 1e-4
-    assert np.median(errors) < 1e-5
+AMPLIFIED = {("ROMEmom2layer1_T6", "micro-llama")}
+"""Where the search for one edit's value amplifies rounding: 3e-4 off in fp32, 2e-5 on the model in fp64."""
 
 
 def memit(golden: Golden) -> Memit:
-    h = golden.hparams
-    return Memit(
-        MemitOptions(
-            layers=tuple(h["layers"]),
-            covariance_weight=h["mom2_update_weight"],
-            templates=len(golden.contexts),
-            **golden.values(),
-        )
-    )
+    return Memit(MemitOptions(**golden.memit_options()))
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -169,10 +74,9 @@ def test_rome(hosts: Any, golden: Any, model: str, name: str) -> None:
     method: type[Rome] = CRome if name.startswith("R-") else Rome
     kind = CRomeOptions if method is CRome else RomeOptions
     options = kind(layer=h["layers"][0], covariance=h["mom2_adjustment"], templates=len(g.contexts), **g.values())
-    errors = rome_errors(host, method(options), g)
-    chaotic = CHAOTIC.get((name, model))
-    assert max(e for i, e in enumerate(errors) if i != chaotic) < 1e-4
-    assert max(errors) < 1e-3
+    if (name, model) in AMPLIFIED:
+        host.model.double()
+    assert max(rome_errors(host, method(options), g)) < 1e-4
 
 
 def rome_errors(host: LocalHost, method: Rome, g: Golden) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from editharness.errors import EditError
-from editharness.locate.values import Site, Values, optimise_values
+from editharness.locate.forward import Site
+from editharness.locate.objective import published
+from editharness.locate.values import Search, Values, Vector, optimise_values
 from editharness.models.modules import to_stored
 from editharness.models.spans import essence_prompts
-from editharness.patch import LowRank, WeightPatch, apply
+from editharness.patch import Dense, LowRank, WeightPatch, apply
+from editharness.patch.values import tensors
 from editharness.types import Edit, Status
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from editharness.locate.options import ValueOptions
     from editharness.method import Host
     from editharness.models.modules import ModuleMap
+    from editharness.models.spans import Prompts
 
 
 @dataclass(frozen=True)
@@ -44,15 +48,31 @@ class Found:
 
 
 def find_values(
-    host: Host, edits: Sequence[Edit], layer: int, templates: Sequence[str], options: ValueOptions, site: Site = "block"
+    host: Host,
+    edits: Sequence[Edit],
+    layer: int,
+    templates: Sequence[str],
+    options: ValueOptions,
+    site: Site = "block",
+    *,
+    search: Search | None = None,
+    teacher: Callable[[Sequence[Edit], Prompts], Prompts] | None = None,
+    encode: Callable[[Sequence[Edit]], Prompts] | None = None,
 ) -> Found:
-    """Target values of all edits that have one; those that cannot be encoded or whose search broke down are failed."""
+    """Target values of all edits that have one; those that cannot be encoded or whose search broke down are failed.
+
+    Without a `search`, the published one at `site`. `teacher` makes a teacher's rows of the edits' own. `encode` gives
+    the edits' rows, where these are not the prompt under the templates.
+    """
     usable, failed = encodable(host, edits)
     if not usable:
         return Found((), torch.zeros(0, host.modules.hidden_size), tuple(failed[edit.id] for edit in edits))
+    prompts = host.encode(usable, templates) if encode is None else encode(usable)
     values = optimise_values(
-        host.model, host.modules, layer, host.encode(usable, templates), essence_prompts(host.tokenizer, usable),
-        options, site=site, progress=lambda done, total: host.progress(done, total, "values"),
+        host.model, host.modules, layer, prompts, essence_prompts(host.tokenizer, usable), options,
+        search=search or Search(published(options), (Vector(site),)),
+        teacher=None if teacher is None else teacher(usable, prompts),
+        progress=lambda done, total: host.progress(done, total, "values"),
     )  # fmt: skip
     made = {edit.id: _status(edit, values, index) for index, edit in enumerate(usable)}
     good = [index for index, edit in enumerate(usable) if made[edit.id].outcome == "done"]
@@ -88,15 +108,16 @@ class Draft:
     model: nn.Module
     modules: ModuleMap
     undo: ExitStack
-    deltas: dict[str, LowRank] = field(default_factory=dict)
+    deltas: dict[str, LowRank | Dense] = field(default_factory=dict)
 
-    def write(self, layer: int, change: LowRank) -> None:
+    def write(self, layer: int, change: LowRank | Dense) -> None:
         """Add Δ (math orientation) to the down projection of `layer`; raises EditError for numbers that are none."""
-        if not bool(change.a.isfinite().all() and change.b.isfinite().all()):
-            raise EditError(f"layer {layer}: the solve gave numbers that are not finite")
         name = self.modules.down_weight(layer)
         stored = in_storage(change, self.modules.transposed(layer))
-        self.undo.enter_context(apply(self.model, WeightPatch({name: stored})))
+        patch = WeightPatch({name: stored})
+        if not all(bool(part.isfinite().all()) for part in tensors(patch)):
+            raise EditError(f"layer {layer}: the solve gave numbers that are not finite")
+        self.undo.enter_context(apply(self.model, patch))
         self.deltas[name] = stored
 
     @property
@@ -112,10 +133,12 @@ def drafting(host: Host) -> Iterator[Draft]:
         yield Draft(host.model, host.modules, undo)
 
 
-def in_storage(change: LowRank, transposed: bool) -> LowRank:
-    """Factors of Δ [d_h, d_k] as factors in the parameter's own orientation."""
+def in_storage(change: LowRank | Dense, transposed: bool) -> LowRank | Dense:
+    """Δ [d_h, d_k], in full or in factors, in the parameter's own orientation."""
     if not transposed:
         return change
+    if isinstance(change, Dense):
+        return Dense(to_stored(change.delta, transposed).contiguous())
     return LowRank(a=to_stored(change.b, transposed).contiguous(), b=to_stored(change.a, transposed).contiguous())
 
 

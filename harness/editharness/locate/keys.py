@@ -30,7 +30,13 @@ def keys(model: nn.Module, modules: ModuleMap, layer: int, prompts: Prompts, ave
 
 def block_outputs(model: nn.Module, modules: ModuleMap, layer: int, prompts: Prompts) -> Tensor:
     """The residual stream after `layer` [rows, d_h] fp32 at the subject's last token of every row."""
-    name = modules.blocks[layer]
+    name = modules.block(layer)
+    return read(model, prompts, {name: "output"})[name]
+
+
+def mlp_outputs(model: nn.Module, modules: ModuleMap, layer: int, prompts: Prompts) -> Tensor:
+    """The output of the MLP of `layer` [rows, d_h] fp32 at the subject's last token of every row."""
+    name = modules.mlp(layer)
     return read(model, prompts, {name: "output"})[name]
 
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from editharness.models.modules import ModuleMap
 
 MAX_LENGTH = 1024
+FLOOR = 1e-8
+"""Of the mean eigenvalue of C: what a direction is weighed at least, even if no text ever uses it."""
 _VERSION = 1
 
 
@@ -41,25 +43,33 @@ class Moments:
     c: Tensor
     tokens: int
     provenance: Mapping[str, str | int] = field(default_factory=dict)
+    _factors: dict[float, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    @cached_property
-    def factor(self) -> Tensor:
-        """Lower Cholesky factor of C, computed once. Fewer tokens than d_k leave C singular: a trace of I is added."""
-        lower: Tensor
-        lower, failed = torch.linalg.cholesky_ex(self.c)
-        if not failed.item():
-            return lower
-        ridge = 1e-6 * self.c.diagonal().mean()
-        lower, failed = torch.linalg.cholesky_ex(self.c + ridge * torch.eye(len(self.c)).to(self.c))
-        if failed.item():
-            raise MethodError(f"second moments over {self.tokens} tokens are not positive: give other or more texts")
-        return lower
+    def factor(self, floor: float = FLOOR) -> Tensor:
+        """Lower Cholesky factor of C + floor · (mean eigenvalue) · I, computed once per floor.
 
-    def cholesky(self, weight: float = 1.0) -> Factored:
-        """The preservation matrix weight · C, ready to solve with."""
+        A model has directions that no text uses (dead neurons, or fewer tokens than d_k). Without a floor nothing holds
+        a change back there, and weights grow until they overflow in half precision. Where rounding leaves C negative
+        the floor is raised to what Cholesky takes.
+        """
+        if floor not in self._factors:
+            mean, eye = self.c.diagonal().mean(), torch.eye(len(self.c)).to(self.c)
+            for share in sorted({floor, *(step for step in (1e-6, 1e-4) if step > floor)}):
+                lower, failed = torch.linalg.cholesky_ex(self.c + share * mean * eye)
+                if not failed.item():
+                    self._factors[floor] = lower
+                    break
+            else:
+                raise MethodError(
+                    f"second moments over {self.tokens} tokens are not positive: give other or more texts"
+                )
+        return self._factors[floor]
+
+    def cholesky(self, weight: float = 1.0, floor: float = FLOOR) -> Factored:
+        """The preservation matrix weight · (C with its floor), ready to solve with."""
         if weight <= 0:
             raise MethodError("the weight of the second moments must be above 0: write for example covariance_weight=1")
-        return Factored(self.factor, weight)
+        return Factored(self.factor(floor), weight)
 
     @cached_property
     def spectrum(self) -> tuple[Tensor, Tensor]:
@@ -68,9 +78,12 @@ class Moments:
         return values, vectors
 
     def null_basis(self, threshold: float) -> Tensor:
-        """Orthonormal basis [d_k, r] of the directions with eigenvalue below `threshold` (AlphaEdit's null space)."""
+        """Orthonormal basis [d_k, r] of the directions with eigenvalue below `threshold` (AlphaEdit's null space).
+
+        Absolute, so it depends on the scale of the model's keys; a view of the eigenvectors, not a copy.
+        """
         values, vectors = self.spectrum
-        return vectors[:, values < threshold]
+        return vectors[:, : int((values < threshold).sum())]
 
 
 def collect(

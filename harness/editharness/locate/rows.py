@@ -7,7 +7,7 @@ computed once. Rows are padded on both sides; positions are given to the model, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,7 +25,8 @@ class Rows:
     """Rewriting rows and one essence row per edit.
 
     ids, mask, position, labels [rows, T]: position counts a row's own tokens, labels are -100 where nothing is asked.
-    `start` is the column of the subjects' last tokens; edit [rows] counts from 0 within these rows; essence [rows].
+    `start` is the column where a searched vector enters, the subjects' last tokens; edit [rows] counts from 0 within
+    these rows; essence [rows]; entered [rows]: whether the vector enters the row at all.
     """
 
     ids: Tensor
@@ -34,6 +35,7 @@ class Rows:
     labels: Tensor
     edit: Tensor
     essence: Tensor
+    entered: Tensor
     start: int
 
     def take(self, edits: Sequence[int]) -> Rows:
@@ -68,16 +70,31 @@ class Rows:
         mine = (self.edit == torch.arange(edits, device=order.device)[:, None]) & ~self.essence
         return order.masked_fill(~mine, len(self.edit)).min(dim=1).values
 
+    def contexts(self) -> Tensor:
+        """The rewriting rows under a context that the vector enters [rows] bool; an edit without any: its bare row."""
+        found = self.entered & ~self.essence
+        found[self.bare()] = False
+        alone = torch.ones(int(self.edit.max()) + 1, dtype=torch.bool, device=found.device)
+        alone[self.edit[found]] = False
+        found[self.bare()[alone]] = True
+        return found
+
     def _sliced(self, kept: Tensor, left: int, right: int, edit: Tensor) -> Rows:
         wide = (self.ids, self.mask, self.position, self.labels)
         ids, mask, position, labels = (tensor[kept, left:right] for tensor in wide)
-        return Rows(ids, mask, position, labels, edit[kept], self.essence[kept], self.start - left)
+        rest = (edit[kept], self.essence[kept], self.entered[kept])
+        return Rows(ids, mask, position, labels, *rest, self.start - left)
 
 
-def aligned(prompts: Prompts, essence: Prompts) -> Rows:
-    """Rows of edits (edit-major, bare prompt first, with targets) and of their "<subject> is a", cut at the subject."""
-    ends = torch.cat([prompts.mask.sum(dim=1), essence.subject_last + 1])
-    last = torch.cat([prompts.subject_last, essence.subject_last])
+def aligned(prompts: Prompts, essence: Prompts, *, entry: Tensor | None = None, whole: bool = False) -> Rows:
+    """Rows of edits (edit-major, bare prompt first, with targets) and of their "<subject> is a".
+
+    `entry` [rows]: the token of each row where the searched vector enters, negative for nowhere; none: the subject's
+    last. The essence rows end there unless they are wanted `whole`.
+    """
+    entry = torch.cat([prompts.subject_last, essence.subject_last]) if entry is None else entry
+    last = entry.clamp(min=0)
+    ends = torch.cat([prompts.mask.sum(dim=1), essence.mask.sum(dim=1) if whole else last[len(prompts) :] + 1])
     start = int(last.max())
     columns = torch.arange(start + int((ends - last).max()))[None, :] - (start - last)[:, None]
     mask = (columns >= 0) & (columns < ends[:, None])
@@ -89,8 +106,45 @@ def aligned(prompts: Prompts, essence: Prompts) -> Rows:
         labels=_gathered(prompts.labels, torch.full_like(essence.labels, IGNORED), source).masked_fill(~mask, IGNORED),
         edit=torch.cat([prompts.edit, essence.edit]),
         essence=torch.arange(len(last)) >= len(prompts),
+        entered=entry >= 0,
         start=start,
     )
+
+
+def unshifted(prompts: Prompts, essence: Prompts) -> Tensor:
+    """Where a vector enters when an edit's rows are padded on the left but subjects are counted as without padding.
+
+    t_j − pad_j with pad_j = T_max − len_j over the edit's own rows, essence row included [rows]; negative where that
+    is padding: such a row is left alone (NAMET).
+    """
+    lengths = torch.cat([prompts.mask.sum(dim=1), essence.mask.sum(dim=1)])
+    edit = torch.cat([prompts.edit, essence.edit])
+    longest = torch.zeros(int(edit.max()) + 1, dtype=lengths.dtype).scatter_reduce(0, edit, lengths, "amax")
+    return torch.cat([prompts.subject_last, essence.subject_last]) - (longest[edit] - lengths)
+
+
+def inserted(prompts: Prompts, prefixes: Sequence[Sequence[int]], after: int) -> Prompts:
+    """The rows with their edit's prefix (token ids) put in after their first `after` tokens.
+
+    Everything moves along: labels and the subject's last token stand at the same tokens as before.
+    """
+    moved = [len(prefixes[edit]) for edit in prompts.edit.tolist()]
+    width = prompts.ids.shape[1] + max(moved, default=0)
+    ids, mask, labels = (
+        torch.full((len(prompts), width), filler, dtype=tensor.dtype)
+        for tensor, filler in ((prompts.ids, 0), (prompts.mask, 0), (prompts.labels, IGNORED))
+    )
+    for row, (edit, shift) in enumerate(zip(prompts.edit.tolist(), moved, strict=True)):
+        ids[row, :after] = prompts.ids[row, :after]
+        ids[row, after : after + shift] = torch.tensor(prefixes[edit], dtype=ids.dtype)
+        ids[row, after + shift : shift + prompts.ids.shape[1]] = prompts.ids[row, after:]
+        mask[row, : shift + int(prompts.mask[row].sum())] = True
+        labels[row, shift : shift + prompts.labels.shape[1]] = prompts.labels[row]
+    shifts = torch.tensor(moved)
+    return replace(
+        prompts, ids=ids, mask=mask, labels=labels, lengths=prompts.lengths + shifts,
+        subject_last=prompts.subject_last + shifts,
+    )  # fmt: skip
 
 
 def _gathered(first: Tensor, second: Tensor, source: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ GPT-2      transformer.h         attn        mlp.c_proj              Conv1D [d_k
 GPT-J      transformer.h         attn        mlp.fc_out              Linear [d_h, d_k]; its head has a bias
 GPT-NeoX   gpt_neox.layers       attention   mlp.dense_4h_to_h       Linear [d_h, d_k]
 
+The MLP's input side: up_proj beside gate_proj (Llama), c_fc (GPT-2), fc_in (GPT-J), dense_h_to_4h (GPT-NeoX).
 The key of a layer is the input of its down projection; formulas use the math orientation [d_h, d_k].
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import nn
 from transformers.pytorch_utils import Conv1D
@@ -23,24 +24,45 @@ from editharness.errors import ModelError
 if TYPE_CHECKING:
     from torch import Tensor
 
+Role = Literal["down", "up", "gate"]
+"""A linear map of an MLP: `down` writes to the stream, `up` and `gate` read from it; `gate` feeds the non-linearity."""
+
 SUPPORTED = "Llama, Qwen2, Mistral, GPT-2, GPT-J, GPT-NeoX and models whose blocks are built like one of these"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Names inside one family: `blocks` and `final_norm` from the model, the rest from a block."""
+    """Names inside one family: `blocks` and `final_norm` from the model, the rest from a block.
+
+    `query_value`: the maps that queries and values come from, one where they are fused. `up` is None where an MLP is
+    not gated: its one input projection is `gate`, for both roles.
+    """
 
     blocks: str
     attention: str
     mlp: str
     down: str
     final_norm: str
+    gate: str
+    query_value: tuple[str, ...]
+    up: str | None = None
 
 
-LLAMA = Layout("model.layers", "self_attn", "mlp", "mlp.down_proj", "model.norm")
-GPT2 = Layout("transformer.h", "attn", "mlp", "mlp.c_proj", "transformer.ln_f")
-GPTJ = Layout("transformer.h", "attn", "mlp", "mlp.fc_out", "transformer.ln_f")
-NEOX = Layout("gpt_neox.layers", "attention", "mlp", "mlp.dense_4h_to_h", "gpt_neox.final_layer_norm")
+LLAMA = Layout(
+    "model.layers", "self_attn", "mlp", "mlp.down_proj", "model.norm",
+    gate="mlp.gate_proj", up="mlp.up_proj", query_value=("self_attn.q_proj", "self_attn.v_proj"),
+)  # fmt: skip
+GPT2 = Layout(
+    "transformer.h", "attn", "mlp", "mlp.c_proj", "transformer.ln_f", gate="mlp.c_fc", query_value=("attn.c_attn",)
+)
+GPTJ = Layout(
+    "transformer.h", "attn", "mlp", "mlp.fc_out", "transformer.ln_f",
+    gate="mlp.fc_in", query_value=("attn.q_proj", "attn.v_proj"),
+)  # fmt: skip
+NEOX = Layout(
+    "gpt_neox.layers", "attention", "mlp", "mlp.dense_4h_to_h", "gpt_neox.final_layer_norm",
+    gate="mlp.dense_h_to_4h", query_value=("attention.query_key_value",),
+)  # fmt: skip
 LAYOUTS = (LLAMA, GPT2, GPTJ, NEOX)
 
 
@@ -78,6 +100,18 @@ class ModuleMap:
         """The MLP's last linear map; its input [B, T, d_k] is the key."""
         return f"{self.block(layer)}.{self.layout.down}"
 
+    def projection(self, layer: int, role: Role) -> str:
+        """The MLP's linear map of this role; an MLP without a gate has one input projection, for "up" and "gate".
+
+        Nothing is checked: a model of a known layout whose input projections are fused has no module of this name.
+        """
+        names = {"down": self.layout.down, "gate": self.layout.gate, "up": self.layout.up or self.layout.gate}
+        return f"{self.block(layer)}.{names[role]}"
+
+    def query_value(self, layer: int) -> tuple[str, ...]:
+        """The linear maps of queries and values, or the one that they are fused in; unchecked, like `projection`."""
+        return tuple(f"{self.block(layer)}.{name}" for name in self.layout.query_value)
+
     def down_weight(self, layer: int) -> str:
         """The parameter that locate-then-edit methods change."""
         return f"{self.down_projection(layer)}.weight"
@@ -109,7 +143,7 @@ def module_map(model: nn.Module) -> ModuleMap:
     count = len(list(modules[layout.blocks].children()))
     blocks = tuple(f"{layout.blocks}.{i}" for i in range(count))
     downs = [modules[f"{block}.{layout.down}"] for block in blocks]
-    transposed = tuple(isinstance(down, Conv1D) for down in downs)
+    transposed = tuple(is_transposed(down) for down in downs)
     shapes = [_math_shape(down, flag) for down, flag in zip(downs, transposed, strict=True)]
     return ModuleMap(
         blocks=blocks,
@@ -129,6 +163,11 @@ def tied_parameters(model: nn.Module) -> frozenset[str]:
     named = list(model.named_parameters(remove_duplicate=False))
     uses = Counter(id(parameter) for _, parameter in named)
     return frozenset(name for name, parameter in named if uses[id(parameter)] > 1)
+
+
+def is_transposed(module: nn.Module) -> bool:
+    """Whether a linear map stores its weight as [d_in, d_out] (Conv1D)."""
+    return isinstance(module, Conv1D)
 
 
 def to_math(weight: Tensor, transposed: bool) -> Tensor:

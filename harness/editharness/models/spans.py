@@ -205,7 +205,16 @@ def _row(edit: Edit, index: int, template: str, group: int, targets: bool) -> _R
     with _named(edit.id):
         start, end = trimmed(edit.prompt, edit.subject)
         added = target_text(edit.target) if targets else ""
+        _refuse_half_characters(text + added)
     return _Row(text, (start + shift, end + shift), added, index, group)
+
+
+def _refuse_half_characters(text: str) -> None:
+    """JSON can hold half of a surrogate pair, which is no character and which no tokenizer takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise EditError(f"{text!r} holds half a character at place {error.start}") from None
 
 
 def _prompts(tokenizer: Any, rows: Sequence[_Row], names: Sequence[str]) -> Prompts:
