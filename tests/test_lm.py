@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
+from torch import Tensor, nn
 
-from editharness.errors import UsageError
+from editharness.errors import MethodError, UsageError
 from editharness.lm import EditedLM
-from editharness.patch import LowRank, RouterPatch, WeightPatch
-from editharness.testing.tiny import tiny
+from editharness.patch import LowRank, ModulePatch, RouterPatch, WeightPatch
+from editharness.rows import Rows, WholeSequence, rows
+from editharness.testing.tiny import FAMILIES, tiny
 from editharness.timeline import Timeline
 from editharness_plugins.methods.context import FactsInContext
 
@@ -109,3 +113,171 @@ def test_a_cache_that_ignores_edits_is_refused(made: tuple[Any, Any, Timeline], 
     _, tokenizer, timeline = made
     with pytest.raises(UsageError, match="use_cache"):
         CachingLM(EditedLM(timeline, tokenizer), str(tmp_path / "cache.db"))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_scores_are_those_of_stock_hflm(family: str) -> None:
+    model, tokenizer = tiny(family)
+    stock = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=2)
+    greedy = stock.generate_until([asked("generate_until", (PROMPTS[0], dict(CONTINUE)))], disable_tqdm=True)[0]
+    pairs = [(p, c) for p in PROMPTS for c in (" Rome", " a rather long answer", " x")]
+    pairs += [("", " Rome"), (PROMPTS[0], greedy[:6] or " "), ("word " * 200, " Rome" * 3)]
+    requests = [asked("loglikelihood", pair) for pair in pairs]
+    wanted = stock.loglikelihood(requests, disable_tqdm=True)
+    for batch_size in (1, 5):
+        found = EditedLM(Timeline(model), tokenizer, batch_size=batch_size).loglikelihood(requests)
+        assert [score for score, _ in found] == pytest.approx([score for score, _ in wanted], abs=1e-5, rel=1e-5)
+        assert [right for _, right in found] == [right for _, right in wanted]
+
+
+def test_a_greedy_continuation_is_seen_as_one() -> None:
+    model, tokenizer = tiny("gpt2")
+    lm = EditedLM(Timeline(model), tokenizer)
+    ids = tokenizer(PROMPTS[0], return_tensors="pt").input_ids
+    said = model.generate(ids, max_new_tokens=3, do_sample=False)[0, ids.shape[1] :].tolist()
+    wrong = [*said[:2], (said[2] + 1) % len(tokenizer)]
+    answers = lm._loglikelihood_tokens([(None, ids[0].tolist(), end) for end in (said, wrong)])
+    assert [right for _, right in answers] == [True, False]
+
+
+@pytest.mark.parametrize("max_length", [None, 16])
+def test_rolling_scores_are_those_of_stock_hflm(made: tuple[Any, Any, Timeline], max_length: int | None) -> None:
+    model, tokenizer, timeline = made
+    requests = [asked("loglikelihood_rolling", (text,)) for text in (PROMPTS[2] * 3, PROMPTS[0], "I")]
+    stock = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=2, max_length=max_length)
+    ours = EditedLM(timeline, tokenizer, batch_size=2, max_length=max_length)
+    wanted = stock.loglikelihood_rolling(requests, disable_tqdm=True)
+    assert ours.loglikelihood_rolling(requests) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_long_request_is_cut_on_the_left_as_stock_hflm_does(made: tuple[Any, Any, Timeline]) -> None:
+    model, tokenizer, timeline = made
+    requests = [asked("loglikelihood", (PROMPTS[2], " Rome and Oslo")), asked("loglikelihood", (PROMPTS[0], " Rome"))]
+    stock = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=2, max_length=12)
+    ours = EditedLM(timeline, tokenizer, batch_size=2, max_length=12)
+    assert likelihoods(ours, requests) == pytest.approx(likelihoods(stock, requests), abs=1e-5)
+    assert likelihoods(ours, requests)[0] != pytest.approx(likelihoods(EditedLM(timeline, tokenizer), requests)[0])
+    with pytest.raises(UsageError, match="the model takes 12"):
+        ours.loglikelihood([asked("loglikelihood", ("I", " Rome" * 20))])
+
+
+def test_a_request_without_tokens_to_score_is_refused(made: tuple[Any, Any, Timeline]) -> None:
+    _, tokenizer, timeline = made
+    with pytest.raises(UsageError, match="no tokens in its continuation"):
+        EditedLM(timeline, tokenizer)._loglikelihood_tokens([(None, [1, 2], [])])
+
+
+@dataclass(frozen=True)
+class Listening:
+    """A recipe whose module notes the rows that it is told of, and changes nothing."""
+
+    heard: list[Rows]
+    whole: bool = False
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = "listening"
+
+    def build(self, original: nn.Module) -> nn.Module:
+        def hear(module: nn.Module, hidden: Tensor) -> Tensor:
+            self.heard.append(rows())
+            return original(hidden)  # type: ignore[no-any-return]
+
+        return type("Ear", (WholeSequence if self.whole else nn.Module,), {"forward": hear})()  # type: ignore[no-any-return]
+
+
+def listening(timeline: Timeline, *, whole: bool = False) -> list[Rows]:
+    heard: list[Rows] = []
+    timeline.add("ear", ModulePatch({"model.layers.1.mlp.down_proj": Listening(heard, whole)}), kind="alone")
+    return heard
+
+
+def test_scoring_says_where_prompts_end(made: tuple[Any, Any, Timeline]) -> None:
+    _, tokenizer, timeline = made
+    heard = listening(timeline)
+    lm = EditedLM(timeline, tokenizer, batch_size=4, default=("ear", 1, "alone"))
+    lm.loglikelihood([asked("loglikelihood", (prompt, " Rome")) for prompt in PROMPTS])
+    (now,) = heard
+    prompts = sorted((len(tokenizer(prompt).input_ids) for prompt in PROMPTS), reverse=True)
+    extra = len(tokenizer(" Rome", add_special_tokens=False).input_ids) - 1
+    assert now.phase == "score"
+    assert now.prompt.sum(dim=1).tolist() == prompts
+    assert now.mask.sum(dim=1).tolist() == [length + extra for length in prompts]
+    assert now.last_prompt.tolist() == [length - 1 for length in prompts]
+    lm.loglikelihood_rolling([asked("loglikelihood_rolling", (PROMPTS[0],))])
+    assert heard[-1].prompt.sum(dim=1).tolist() == [1], "a text without a question has only what stands before it"
+
+
+def test_generation_says_which_pass_is_the_prompt(made: tuple[Any, Any, Timeline]) -> None:
+    _, tokenizer, timeline = made
+    heard = listening(timeline)
+    lm = EditedLM(timeline, tokenizer, batch_size=2, default=("ear", 1, "alone"))
+    requests = [asked("generate_until", (prompt, {**CONTINUE, "max_gen_toks": 3})) for prompt in PROMPTS]
+    lm.generate_until(requests)
+    assert [now.phase for now in heard] == ["prefill", "decode", "decode"] * 2
+    lengths = sorted((len(tokenizer(prompt).input_ids) for prompt in PROMPTS), reverse=True)
+    assert heard[0].prompt.sum(dim=1).tolist() == lengths[:2]
+    assert heard[0].last_prompt.tolist() == [lengths[0] - 1] * 2, "padded on the left"
+    assert heard[1].memo is heard[0].memo
+    assert heard[3].memo is not heard[0].memo
+
+
+def test_a_module_that_judges_the_whole_sequence_gets_no_cache(made: tuple[Any, Any, Timeline]) -> None:
+    _, tokenizer, timeline = made
+    requests = [asked("generate_until", (prompt, {**CONTINUE, "max_gen_toks": 3})) for prompt in PROMPTS[:2]]
+    cached = EditedLM(timeline, tokenizer).generate_until(requests)
+    heard = listening(timeline, whole=True)
+    whole = EditedLM(timeline, tokenizer, default=("ear", 1, "alone")).generate_until(requests)
+    assert whole == cached
+    assert [now.phase for now in heard] == ["prefill", "score", "score"]
+    assert [now.mask.shape[1] - heard[0].mask.shape[1] for now in heard] == [0, 1, 2]
+    assert all(torch.equal(now.prompt.sum(dim=1), heard[0].mask.sum(dim=1)) for now in heard)
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Sends what names Norway to a second model."""
+
+    second: Any = None
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = "elsewhere"
+
+    def route(self, context: str) -> tuple[str, str]:
+        return (f"So: {context}", "second") if "Norway" in context else (context, "base")
+
+    def answerer(self, name: str, base: nn.Module) -> nn.Module:
+        assert name == "second"
+        assert isinstance(base, nn.Module)
+        return self.second  # type: ignore[no-any-return]
+
+
+def test_a_router_may_have_a_second_model_answer(made: tuple[Any, Any, Timeline]) -> None:
+    model, tokenizer, timeline = made
+    second, _ = tiny("gpt2", seed=5, layers=2)
+    place = timeline.add("serac", RouterPatch(Elsewhere(second)), kind="alone")
+    lm = EditedLM(timeline, tokenizer, batch_size=2, default=place)
+    other = HFLM(pretrained=second, tokenizer=tokenizer, batch_size=1)
+    stock = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1)
+    scored = [asked("loglikelihood", (prompt, " Rome")) for prompt in PROMPTS]
+    wanted = likelihoods(stock, scored)
+    (wanted[1],) = likelihoods(other, [asked("loglikelihood", ("So: Norway", " Rome"))])
+    assert likelihoods(lm, scored) == pytest.approx(wanted, abs=1e-5)
+    said = lm.generate_until([asked("generate_until", (PROMPTS[1], dict(CONTINUE)))])
+    assert said == other.generate_until([asked("generate_until", ("So: Norway", dict(CONTINUE)))], disable_tqdm=True)
+    assert lm.model is model
+
+
+def test_a_name_that_no_model_answers_to_is_an_error(made: tuple[Any, Any, Timeline]) -> None:
+    @dataclass(frozen=True)
+    class Lost:
+        tensors: Mapping[str, Tensor] = field(default_factory=dict)
+        config: Mapping[str, Any] = field(default_factory=dict)
+        kind: str = "lost"
+
+        def route(self, context: str) -> tuple[str, str]:
+            return context, "nobody"
+
+    _, tokenizer, timeline = made
+    place = timeline.add("lost", RouterPatch(Lost()), kind="alone")
+    with pytest.raises(MethodError, match="'lost' sent a request to 'nobody', but has no such model"):
+        EditedLM(timeline, tokenizer, default=place).loglikelihood([asked("loglikelihood", ("I", " am"))])

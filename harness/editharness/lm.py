@@ -1,13 +1,16 @@
 """EditedLM: the face that lm-eval sees. Every request is answered by the model as edited at its place in the timeline.
 
 lm-eval hands over all requests of all tasks at once; each carries its document, and `doc["_state"]` names arm, step and
-kind. Requests are grouped by state, the timeline is walked once, and a group is answered by stock HFLM code. Requests
-without a state (any stock task) are answered by the state that `default` names.
+kind. Requests are grouped by state, the timeline is walked once, and a group is answered in the batches of stock HFLM.
+Requests without a state (any stock task) are answered by the state that `default` names. Round every forward pass it is
+published where each row's prompt ends (`editharness.rows`), for modules that decide by the prompt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,11 +19,17 @@ from lm_eval.models.huggingface import HFLM
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from editharness.documents import UNEDITED
-from editharness.errors import UsageError
+from editharness.errors import MethodError, UsageError
+from editharness.locate.forward import only_positions
+from editharness.patch.values import AnsweringRouter
+from editharness.rows import Rows, cacheable, generating, publishing
 from editharness.timeline import Timeline
 from editharness.types import StateId
 
 Progress = Callable[[int], None]
+Encoded = tuple[Any, list[int], list[int]]
+"""What lm-eval makes of a request: its strings, tokens of the context, tokens of the continuation."""
+BASE = "base"
 
 
 class EditedLM(HFLM):
@@ -63,39 +72,134 @@ class EditedLM(HFLM):
         return self._by_state(super().generate_until, requests)
 
     def _by_state(self, answer: Callable[..., list[Any]], requests: Sequence[Instance]) -> list[Any]:
-        places: dict[StateId, list[int]] = {}
+        groups: dict[_Group, list[int]] = {}
         routed: list[Instance] = []
         for i, request in enumerate(requests):
-            state = self._state(request)
-            routed.append(_routed(request, self.timeline.router(state)))
+            found, group = self._routed(request)
+            routed.append(found)
             # requests that differ in their routers only share a model, hence a batch
-            places.setdefault(self.timeline.model_place(state), []).append(i)
+            groups.setdefault(group, []).append(i)
         answers: list[Any] = [None] * len(requests)
-        for state in sorted(places):
-            group = [routed[i] for i in places[state]]
-            with self.timeline.at(state):
-                for i, given in zip(places[state], answer(group, disable_tqdm=True), strict=True):
-                    answers[i] = given
-            self.progress(len(group))
+        for group in sorted(groups, key=lambda group: group.place):
+            with self.timeline.at(group.place) as model, self._answering(group, model):
+                given = answer([routed[i] for i in groups[group]], disable_tqdm=True)
+            for i, one in zip(groups[group], given, strict=True):
+                answers[i] = one
+            self.progress(len(given))
         return answers
+
+    def _routed(self, request: Instance) -> tuple[Instance, _Group]:
+        """The request with the context that its place's router gives it, and who answers."""
+        state = self._state(request)
+        place, router = self.timeline.model_place(state), self.timeline.router(state)
+        if router is None:
+            return request, _Group(place)
+        context, name = router.route(request.args[0])
+        found = _with_context(request, context)
+        if name == BASE:
+            return found, _Group(place)
+        if not isinstance(router, AnsweringRouter):
+            raise MethodError(f"router {router.kind!r} sent a request to {name!r}, but has no such model")
+        return found, _Group(place, name, id(router), router)
+
+    @contextmanager
+    def _answering(self, group: _Group, base: Any) -> Iterator[None]:
+        """While this is open, the group's second model stands in the place of the base model."""
+        if group.router is None:
+            yield
+            return
+        self._model = group.router.answerer(group.name, base).to(self.device).eval()
+        try:
+            yield
+        finally:
+            self._model = base
 
     def _state(self, request: Instance) -> StateId:
         asked = (request.doc or {}).get("_state")
         return (str(asked[0]), int(asked[1]), str(asked[2])) if asked else self.default
+
+    def _loglikelihood_tokens(
+        self, requests: Sequence[Encoded], disable_tqdm: bool = False, override_bs: int | None = None
+    ) -> list[tuple[float, bool]]:
+        """As HFLM's, but padding is masked, and only what the continuations need goes through the head."""
+        cut = [_Scored.of(context, continuation, self.max_length) for _, context, continuation in requests]
+        # longest first: a batch that does not fit into memory fails at once
+        order = sorted(range(len(cut)), key=lambda i: (-len(cut[i].ids), cut[i].ids))
+        answers: list[tuple[float, bool]] = [(0.0, False)] * len(cut)
+        size = override_bs or self.batch_size
+        for chunk in (order[start : start + size] for start in range(0, len(order), size)):
+            for i, answer in zip(chunk, self._score([cut[i] for i in chunk]), strict=True):
+                answers[i] = answer
+        return answers
+
+    @torch.no_grad()
+    def _score(self, chunk: Sequence[_Scored]) -> list[tuple[float, bool]]:
+        """(log-probability, all tokens greedy) of each row's continuation; one pass, padded on the right."""
+        lengths = torch.tensor([len(one.ids) for one in chunk], device=self.device)
+        prompts = torch.tensor([one.prompt for one in chunk], device=self.device)
+        ids = torch.zeros(len(chunk), int(lengths.max()), dtype=torch.long)
+        for row, one in enumerate(chunk):
+            ids[row, : len(one.ids)] = torch.tensor(one.ids)
+        columns = torch.arange(ids.shape[1], device=self.device)
+        mask = columns < lengths[:, None]
+        places = (mask & (columns >= prompts[:, None] - 1)).nonzero(as_tuple=True)
+        head = self.model.get_output_embeddings()
+        with publishing(Rows.of_scoring(prompts, mask)), only_positions(head, *places):
+            logits = self.model(input_ids=ids.to(self.device), attention_mask=mask.long(), use_cache=False).logits
+        logp = logits.log_softmax(dim=-1, dtype=self.softmax_dtype)
+        wanted = torch.tensor([token for one in chunk for token in one.continuation], device=self.device)
+        picked = logp.gather(1, wanted[:, None])[:, 0]
+        greedy = logp.argmax(dim=-1) == wanted
+        sizes = [len(one.continuation) for one in chunk]
+        return [
+            (float(scores.sum()), bool(right.all()))
+            for scores, right in zip(picked.split(sizes), greedy.split(sizes), strict=True)
+        ]
 
     def _model_generate(self, context: Any, max_length: int, stop: list[str], **kwargs: Any) -> Any:
         """As HFLM's, but each row stops at its own stop string instead of when one has fired in every row."""
         if kwargs.get("temperature", 0.0) == 0.0 and not kwargs.get("do_sample"):
             kwargs.pop("temperature", None)
             kwargs["do_sample"] = False
-        return self.model.generate(
-            input_ids=context,
-            max_length=max_length,
-            use_cache=True,
-            pad_token_id=self.tokenizer.pad_token_id,
-            stopping_criteria=StoppingCriteriaList([RowStop(self.tokenizer, stop, context.shape[1])]),
-            **kwargs,
-        )
+        with generating(self.model):
+            return self.model.generate(
+                input_ids=context,
+                max_length=max_length,
+                use_cache=cacheable(self.model),
+                pad_token_id=self.tokenizer.pad_token_id,
+                stopping_criteria=StoppingCriteriaList([RowStop(self.tokenizer, stop, context.shape[1])]),
+                **kwargs,
+            )
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Requests with the same model: a place, and there the base model or a router's second one (named, by identity)."""
+
+    place: StateId
+    name: str = BASE
+    identity: int = 0
+    router: AnsweringRouter | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A row to score: what goes in (the last token of the continuation does not), how much of it is prompt."""
+
+    ids: list[int]
+    prompt: int
+    continuation: list[int]
+
+    @classmethod
+    def of(cls, context: list[int], continuation: list[int], longest: int) -> _Scored:
+        """Cut on the left to what the model can take, as HFLM does; raises UsageError where nothing can be scored."""
+        if not context or not continuation:
+            empty = "context" if not context else "continuation (it merged with the context: begin it with a space)"
+            raise UsageError(f"a request has no tokens in its {empty}")
+        if len(continuation) > longest:
+            raise UsageError(f"a continuation has {len(continuation)} tokens, the model takes {longest}")
+        ids = [*context, *continuation][-(longest + 1) : -1]
+        return cls(ids, len(ids) - len(continuation) + 1, continuation)
 
 
 class RowStop(StoppingCriteria):
@@ -113,13 +217,8 @@ class RowStop(StoppingCriteria):
         return torch.tensor([any(s in tail for s in self.stops) for tail in tails], device=input_ids.device)
 
 
-def _routed(request: Instance, router: Any) -> Instance:
-    """The request with the context that the router gives it; the document stays as it is."""
-    if router is None:
-        return request
-    context, answers_with = router.route(request.args[0])
-    if answers_with != "base":
-        raise UsageError(f"a router sent a request to {answers_with!r}, but only the base model is loaded")
+def _with_context(request: Instance, context: str) -> Instance:
+    """The request with another context; the document stays as it is."""
     return Instance(
         request_type=request.request_type,
         doc=request.doc,

@@ -7,6 +7,7 @@ files      save and load: safetensors + JSON
 
 from editharness.patch.files import RecipeKinds, load, save
 from editharness.patch.values import (
+    AnsweringRouter,
     Dense,
     LowRank,
     ModulePatch,
@@ -21,6 +22,7 @@ from editharness.patch.values import (
 from editharness.patch.writing import Masters, Undo, apply
 
 __all__ = [
+    "AnsweringRouter",
     "Dense",
     "LowRank",
     "Masters",

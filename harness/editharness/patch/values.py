@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 
@@ -64,7 +64,19 @@ class RouterRecipe(Protocol):
         """Its JSON values by name."""
 
     def route(self, context: str) -> tuple[str, str]:
-        """The context to use instead, and "base" or the name of a second model."""
+        """The context to use instead, and "base" or the name of a second model (see `AnsweringRouter`)."""
+
+
+@runtime_checkable
+class AnsweringRouter(RouterRecipe, Protocol):
+    """A router that may name a second model, and makes it."""
+
+    def answerer(self, name: str, base: nn.Module) -> nn.Module:
+        """The model for a name that `route` gave; never called for "base". Same vocabulary as `base`, not changed.
+
+        A causal language model as transformers has them, made of the recipe's tensors and config; it is moved to the
+        device of the run and dropped when its requests are answered.
+        """
 
 
 @dataclass(frozen=True)
