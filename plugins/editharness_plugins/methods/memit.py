@@ -6,6 +6,7 @@ new keys K by their share R of what is still missing, and those of old keys as l
     Δ = R Kᵀ (λ C + Kp Kpᵀ + K Kᵀ)⁻¹
 
 Kp are the keys of the run's earlier edits (`prior`, the term that sequential editing needs; the paper has one batch).
+C has a floor (`covariance_floor`), else directions that no text uses would be written with weights without bound.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from editharness.types import Edit, State, Status, Step
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from editharness.patch import LowRank, WeightPatch
+    from editharness.patch import Dense, LowRank, WeightPatch
 
 
 class Memit(Method[MemitOptions]):
@@ -58,23 +59,33 @@ class Memit(Method[MemitOptions]):
 
     def write(self, host: Host, edits: Sequence[Edit], target: Tensor, state: State) -> tuple[WeightPatch, State]:
         """The change of every layer, each computed on the model with the earlier layers changed."""
-        layers, bare = self.layers(host), host.encode(edits, targets=False)
+        layers = self.layers(host)
         under_contexts = host.encode(edits, self.contexts(host), targets=False)
         kept = dict(state)
         with drafting(host) as draft:
             for index, layer in enumerate(layers):
                 key = keys(host.model, host.modules, layer, under_contexts).mT
-                missing = (target - block_outputs(host.model, host.modules, layers[-1], bare)).mT
+                missing = (target - self.current(host, edits)).mT
                 prior = PriorKeys.from_state(state, layer, len(key))
-                draft.write(layer, self.solve(host, layer, key, spread(missing, len(layers) - index), prior))
+                draft.write(layer, self.solve(host, layer, key, self.share(missing, len(layers) - index), prior))
                 if self.options.prior:
                     kept = {**kept, **prior.append(key).to_state(layer)}
         return draft.patch, kept
 
-    def solve(self, host: Host, layer: int, key: Tensor, residual: Tensor, prior: PriorKeys) -> LowRank:
+    def current(self, host: Host, edits: Sequence[Edit]) -> Tensor:
+        """What the model has now where the targets are set [n, d_h]: the last edited block on the bare prompts."""
+        bare = host.encode(edits, targets=False)
+        return block_outputs(host.model, host.modules, self.layers(host)[-1], bare)
+
+    def share(self, missing: Tensor, remaining: int) -> Tensor:
+        """What one layer takes of the missing [d_h, n] when `remaining` layers, itself included, are to be written."""
+        return spread(missing, remaining)
+
+    def solve(self, host: Host, layer: int, key: Tensor, residual: Tensor, prior: PriorKeys) -> LowRank | Dense:
         """Eq. 14 with A = λC + KpKpᵀ."""
         moments = host.moments(layer, together=self.layers(host))
-        return solve(moments.cholesky(self.options.covariance_weight), key, residual, prior=prior)
+        space = moments.cholesky(self.options.covariance_weight, self.options.covariance_floor)
+        return solve(space, key, residual, prior=prior)
 
     def layers(self, host: Host) -> tuple[int, ...]:
         """The edited layers, ascending."""

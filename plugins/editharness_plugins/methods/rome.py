@@ -72,7 +72,8 @@ class Rome(Method[RomeOptions]):
 
     def inverse(self, host: Host, layer: int, key: Tensor) -> Tensor:
         """C⁻¹ k."""
-        space = host.moments(layer).cholesky() if self.options.covariance else Scaled()
+        floor = self.options.covariance_floor
+        space = host.moments(layer).cholesky(floor=floor) if self.options.covariance else Scaled()
         return space.back(space.whiten(key.double()[:, None]))[:, 0]
 
     def layer(self, host: Host) -> int:

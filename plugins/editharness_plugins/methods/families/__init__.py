@@ -1,0 +1,1 @@
+"""The specs of all methods, by family; torch-free, so that listing them is instant."""
