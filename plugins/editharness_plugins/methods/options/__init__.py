@@ -1,0 +1,1 @@
+"""Options of the methods that no core of the harness declares, by family; torch-free."""
