@@ -8,7 +8,7 @@ import pytest
 
 from editharness.errors import UsageError
 from editharness.seeing import forms, show_arms, training_cases
-from editharness.types import Case, Edit, MethodSpec, Sees
+from editharness.types import Case, Edit, MethodSpec, Question, Sees
 
 CASE = Case(
     id="a",
@@ -61,6 +61,13 @@ SPEC = MethodSpec("mend", "MEND", "", "x:Y", trains=True)
 def test_no_training_case_shares_a_subject_with_an_edit() -> None:
     twin = replace(OTHER, id="c", prompt="The capital of KENYA is", subject=(15, 20))
     assert training_cases(SPEC, "pocket", [OTHER, twin], [CASE]) == (OTHER,)
+
+
+def test_a_training_case_asks_nothing_about_an_edited_subject() -> None:
+    asks = tuple(Question(f"The capital of {place} is", "X") for place in ("Kenya", "Chad"))
+    train = replace(OTHER, neighbours=asks, portability=asks)
+    (found,) = training_cases(SPEC, "pocket", [train], [CASE])
+    assert [q.prompt for q in (*found.neighbours, *found.portability)] == ["The capital of Chad is"] * 2
 
 
 def test_a_missing_train_split_is_one_line_that_says_what_to_give() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from editharness.errors import UsageError
-from editharness.types import Case, Edit, MethodSpec, Sees
+from editharness.types import Case, Edit, MethodSpec, Question, Sees
 
 
 def show_arms(
@@ -55,18 +55,27 @@ def _unrelated(edit: Edit, train: Sequence[Case]) -> str:
 
 
 def training_cases(spec: MethodSpec, data: str, cases: Sequence[Case], edited: Sequence[Case]) -> tuple[Case, ...]:
-    """The cases a method may train on: none that shares a subject with an edit.
+    """The cases a method may train on: none that shares a subject with an edit, and no neighbour that names one.
 
     Raises UsageError where the method needs them and there are none.
     """
     taken = {case.subject_text.casefold() for case in edited}
-    found = tuple(case for case in cases if case.subject_text.casefold() not in taken)
+    found = tuple(_without(taken, case) for case in cases if case.subject_text.casefold() not in taken)
     if not found and needs_training(spec):
         raise UsageError(
             f"method {spec.name!r} needs cases to train on, and data set {data!r} has no train split apart from the "
             f"edits: give a file of other cases with --train FILE"
         )
     return found
+
+
+def _without(subjects: Collection[str], case: Case) -> Case:
+    """The case without the neighbours and two-hop questions that name one of these subjects."""
+
+    def kept(questions: tuple[Question, ...]) -> tuple[Question, ...]:
+        return tuple(q for q in questions if not any(subject in q.prompt.casefold() for subject in subjects))
+
+    return replace(case, neighbours=kept(case.neighbours), portability=kept(case.portability))
 
 
 def needs_training(spec: MethodSpec) -> bool:
