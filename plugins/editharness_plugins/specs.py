@@ -4,69 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from editharness.locate.options import CRomeOptions, FtOptions, MemitOptions, RomeOptions
 from editharness.types import DatasetSpec, MethodSpec, ModelSpec, ProtocolSpec, Source
+from editharness_plugins.methods.families import (
+    controls,
+    fine_tuning,
+    hypernetworks,
+    in_context,
+    locate_then_edit,
+    memories,
+    research,
+)
 
-_METHODS = "editharness_plugins.methods"
 _DATASETS = "editharness_plugins.datasets"
 _POCKET = Path(__file__).parent / "pocket"
-_PRESETS = Path(__file__).parent / "methods" / "presets"
 
 METHODS: tuple[MethodSpec, ...] = (
-    MethodSpec(
-        name="none",
-        title="no edit",
-        paper="",
-        ref=f"{_METHODS}.none:NoEdit",
-        effect="none",
-        note="control: the unedited model",
-    ),
-    MethodSpec(
-        name="context",
-        title="fact in the prompt",
-        paper="",
-        ref=f"{_METHODS}.context:InContext",
-        effect="router",
-        note="control: no weight changes, the facts about a request's subject are told before it",
-    ),
-    MethodSpec(
-        name="ft-m",
-        title="FT-M",
-        paper="arXiv 2401.01286",
-        ref=f"{_METHODS}.ft_m:FtM",
-        options=FtOptions,
-        presets=_PRESETS / "ft_m.yaml",
-        note="masked fine-tuning: one layer's MLP, loss on the target's tokens only",
-    ),
-    MethodSpec(
-        name="rome",
-        title="ROME",
-        paper="arXiv 2202.05262",
-        ref=f"{_METHODS}.rome:Rome",
-        options=RomeOptions,
-        presets=_PRESETS / "rome.yaml",
-        max_batch=1,
-        note="rank-one update of one MLP",
-    ),
-    MethodSpec(
-        name="c-rome",
-        title="C-ROME",
-        paper="arXiv 2406.11263",
-        ref=f"{_METHODS}.c_rome:CRome",
-        options=CRomeOptions,
-        presets=_PRESETS / "c_rome.yaml",
-        max_batch=1,
-        note="ROME with one key, the mean over contexts, throughout",
-    ),
-    MethodSpec(
-        name="memit",
-        title="MEMIT",
-        paper="arXiv 2210.07229",
-        ref=f"{_METHODS}.memit:Memit",
-        options=MemitOptions,
-        presets=_PRESETS / "memit.yaml",
-        note="many edits at once, spread over several MLPs",
-    ),
+    *controls.METHODS,
+    *fine_tuning.METHODS,
+    *locate_then_edit.METHODS,
+    *hypernetworks.METHODS,
+    *memories.METHODS,
+    *in_context.METHODS,
+    *research.METHODS,
 )
 
 MODELS: tuple[ModelSpec, ...] = (

@@ -12,7 +12,7 @@ import torch
 from editharness.errors import MethodError
 from editharness.host import LocalHost
 from editharness.locate.keys import block_outputs, keys
-from editharness.locate.options import CRomeOptions, FtOptions, MemitOptions, RomeOptions
+from editharness.locate.options import CRomeOptions, MemitOptions, RomeOptions
 from editharness.method import Method
 from editharness.models.load import load_model, weights_digest
 from editharness.models.modules import to_math
@@ -25,6 +25,7 @@ from editharness_plugins.methods import rome as rome_module
 from editharness_plugins.methods.c_rome import CRome
 from editharness_plugins.methods.ft_m import FtM
 from editharness_plugins.methods.memit import Memit
+from editharness_plugins.methods.options.fine_tuning import FtOptions
 from editharness_plugins.methods.rome import Rome
 
 FACTS = (
