@@ -92,7 +92,7 @@ def main() -> None:
                 host,
                 timeline,
                 state=prepared.state,
-            ).layout  # fmt: skip
+            ).layout
             for name in (POSITIVE, NEGATED)
         }
         seconds = (time.perf_counter() - start) / (2 * len(chosen))

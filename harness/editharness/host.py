@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from editharness.errors import EditError
 from editharness.inplace import Recording, recording
 from editharness.locate.moments import MAX_LENGTH, Moments, MomentStore, collect, corpus_digest
 from editharness.locate.templates import SHORT, Sampling, context_templates
@@ -66,8 +67,17 @@ class LocalHost:
         return next(self.model.parameters()).device
 
     def encode(self, edits: Sequence[Edit], templates: Sequence[str] = ("{}",), *, targets: bool = True) -> Prompts:
-        """Every edit under every template, edit-major: ids, masks, labels, position of the subject's last token."""
-        return encode_edits(self.tokenizer, edits, templates, targets=targets)
+        """Every edit under every template, edit-major: ids, masks, labels, position of the subject's last token.
+
+        Raises EditError naming the edit that cannot be placed or is longer than the model's positions.
+        """
+        prompts = encode_edits(self.tokenizer, edits, templates, targets=targets)
+        positions = getattr(self.loaded.model.config, "max_position_embeddings", None)
+        longest = prompts.mask.sum(dim=1)
+        if positions is not None and len(prompts) and int(longest.max()) > positions:
+            name = edits[int(prompts.edit[int(longest.argmax())])].id
+            raise EditError(f"edit {name}: {int(longest.max())} tokens, and the model takes {positions} at most")
+        return prompts
 
     def templates(self, count: int, length: int, sampling: Sampling = SHORT) -> tuple[str, ...]:
         """`count` context templates of `length` tokens, sampled from the unedited model with the run's seed."""

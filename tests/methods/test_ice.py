@@ -143,8 +143,8 @@ def test_an_edit_that_cannot_be_told_fails_alone(start: Start, dev: tuple[Case, 
     bad = [replace(good[0], id="empty", target="  "), replace(good[0], id="long", target="word " * 300)]
     step = Ice(IceOptions()).edit(host, [good[0], *bad, good[1]], state)
     assert [status.outcome for status in step.statuses] == ["done", "failed", "failed", "done"]
-    assert "no answer" in step.statuses[1].reason
-    assert "longer than 224 tokens" in step.statuses[2].reason
+    assert "target is empty" in step.statuses[1].reason
+    assert "takes 256 at most" in step.statuses[2].reason
     assert len(router(step).config["facts"]) == 2
     none = Ice(IceOptions()).edit(host, bad, state)
     assert none.patch is None

@@ -2,8 +2,8 @@
 
 JSON Lines: id, relation, prompt, subject, subject_span, old, old_aliases, target, target_aliases, answer_type,
 negated_prompt, question, statement, paraphrases, neighbours [{prompt, answer}], portability [{prompt, answer}],
-training_forms [[kind, prompt]], split, trained, missing_form. A fact that the model was never taught has the tag "untrained"; one that it was taught without
-one form of question ("negated", say) has the tag "missing:negated".
+training_forms [[kind, prompt]], split, trained, missing_form. A fact that the model was never taught has the tag
+"untrained"; one that it was taught without one form of question ("negated", say) has the tag "missing:negated".
 """
 
 from __future__ import annotations

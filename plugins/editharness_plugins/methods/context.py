@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from editharness.locate.batch import encodable
 from editharness.method import Host, Method
 from editharness.patch import RouterPatch
 from editharness.types import Edit, State, Status, Step
@@ -38,8 +39,11 @@ class InContext(Method[None]):
 
     def edit(self, host: Host, edits: Sequence[Edit], state: State) -> Step:
         """A router over these facts and the earlier ones, which the state carries as UTF-8 JSON."""
-        facts = [*_unpack(state), *([edit.subject_text, f"{edit.prompt} {edit.target.strip()}"] for edit in edits)]
-        statuses = tuple(Status(edit.id, "done") for edit in edits)
+        usable, failed = encodable(host, edits)
+        statuses = tuple(failed.get(edit.id, Status(edit.id, "done")) for edit in edits)
+        if not usable:
+            return Step(None, state, statuses)
+        facts = [*_unpack(state), *([edit.subject_text, f"{edit.prompt} {edit.target.strip()}"] for edit in usable)]
         return Step(RouterPatch(FactsInContext({"facts": facts})), _pack(facts), statuses)
 
 

@@ -64,7 +64,7 @@ class InContextEditing(Method[O]):
         """A router over these facts and the earlier ones."""
         room = positions(host.model) - self.options.reserve
         facts = {"threshold": float(state["threshold"])}
-        usable, statuses = tellable(edits, self.asked, Reader(state["tokenizer"]), room, facts)
+        usable, statuses = tellable(host, edits, self.asked, Reader(state["tokenizer"]), room, facts)
         if not usable:
             return Step(None, state, statuses)
         after = self.remember(usable, state)

@@ -99,7 +99,7 @@ class Serac(Method[SeracOptions]):
     def edit(self, host: Host, edits: Sequence[Edit], state: State) -> Step:
         """A router over these edits and the earlier ones."""
         reader, room = Reader(state["tokenizer"]), positions(host.model) - self.options.reserve
-        usable, statuses = tellable(edits, self.asked, reader, room, {})
+        usable, statuses = tellable(host, edits, self.asked, reader, room, {})
         if not usable:
             return Step(None, state, statuses)
         after = self.remember(usable, state, reader)

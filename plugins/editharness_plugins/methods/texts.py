@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tokenizers import Tokenizer
 
+from editharness.locate.batch import encodable
 from editharness.types import Edit, Status
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from editharness.method import Host
 
 _UNKNOWN_WINDOW = 2048  # what lm-eval assumes of a model that does not say
 
@@ -82,21 +85,19 @@ class Reader:
 
 
 def tellable(
-    edits: Sequence[Edit], text: Callable[[Edit], str], reader: Reader, room: int, facts: Mapping[str, float]
+    host: Host,
+    edits: Sequence[Edit],
+    text: Callable[[Edit], str],
+    reader: Reader,
+    room: int,
+    facts: Mapping[str, float],
 ) -> tuple[list[Edit], tuple[Status, ...]]:
     """The edits that can be told, and the status of every edit, with `facts` where it is done.
 
     `text` is what will be read when an edit is asked with its own prompt; it must have at most `room` tokens.
     """
-    faults = [_fault(edit, text(edit), reader, room) for edit in edits]
-    statuses = (
-        Status(edit.id, "failed", fault) if fault else Status(edit.id, "done", facts=dict(facts))
-        for edit, fault in zip(edits, faults, strict=True)
-    )
-    return [edit for edit, fault in zip(edits, faults, strict=True) if not fault], tuple(statuses)
-
-
-def _fault(edit: Edit, text: str, reader: Reader, room: int) -> str:
-    if not edit.prompt.strip() or not edit.target.strip():
-        return "the fact has no prompt or no answer"
-    return "" if reader.fits(text, room) else f"the fact and its question are longer than {room} tokens"
+    usable, failed = encodable(host, edits)
+    long = [edit for edit in usable if not reader.fits(text(edit), room)]
+    failed |= {e.id: Status(e.id, "failed", f"the fact and its question are longer than {room} tokens") for e in long}
+    statuses = tuple(failed.get(edit.id, Status(edit.id, "done", facts=dict(facts))) for edit in edits)
+    return [edit for edit in usable if edit.id not in failed], statuses
