@@ -60,7 +60,7 @@ class Oracle(Method[OracleOptions]):
     def edit(self, host: Host, edits: Sequence[Edit], state: State) -> Step:
         """All edits of the batch together; the state holds the statements of earlier batches."""
         usable, failed = encodable(host, [edit for edit in edits if edit.forms])
-        failed |= {e.id: Status(e.id, "failed", "this data set has no training wordings") for e in edits if not e.forms}
+        failed |= {e.id: Status(e.id, "failed", "the case has no training wordings") for e in edits if not e.forms}
         if not usable:
             return Step(None, state, tuple(failed[edit.id] for edit in edits))
         earlier = [(str(prompt), str(answer)) for prompt, answer in unpack_json(state[TOLD])] if TOLD in state else []
