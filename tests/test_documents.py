@@ -5,15 +5,33 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from editharness.documents import case_documents, documents, planned, stock_documents
+from editharness.documents import case_documents, documents, planned, stock_documents, wanted
 from editharness.errors import DataError, UsageError
+from editharness.forms import Ask, Form
 from editharness.testing.tiny import save_tiny
 from editharness.types import Case, Question
 from editharness_tasks import case_task
+
+JUDGED = Form(
+    lambda case: [Ask("True or false?", case.target, case.old)], likelihoods=("old",), generates=False, chat=True
+)
+
+
+@dataclass
+class _Configured:
+    """As much of a task as making requests needs."""
+
+    generation_kwargs: dict[str, object]
+
+    @property
+    def config(self) -> _Configured:
+        return self
+
 
 CASE = Case(
     id="x",
@@ -30,10 +48,26 @@ def test_each_form_has_its_own_questions() -> None:
     assert [d["prompt"] for d in case_documents(CASE, "paraphrase")] == list(CASE.paraphrases)
     (near,) = case_documents(CASE, "neighbour")
     assert (near["target"], near["old"]) == ("Lima", "")
-    with pytest.raises(DataError, match="x has no negated prompt"):
-        case_documents(CASE, "negated")
-    with pytest.raises(UsageError, match="'prompts'"):
+    (negated,) = case_documents(CASE, "negated")
+    assert negated["prompt"] == "The capital of Kenya is not"
+    assert case_documents(CASE, "question") == []
+    with pytest.raises(UsageError, match="'prompts'; did you mean 'prompt'"):
         case_documents(CASE, "prompts")
+
+
+def test_only_a_chat_form_is_rendered() -> None:
+    def render(message: str) -> str:
+        return f"<user>{message}<end>"
+
+    (plain,) = case_documents(CASE, "prompt", render=render)
+    (chat,) = case_documents(CASE, f"{__name__}:JUDGED", render=render)
+    (untold,) = case_documents(CASE, f"{__name__}:JUDGED")
+    assert (plain["prompt"], plain["chat"]) == (CASE.prompt, False)
+    assert (chat["prompt"], chat["chat"]) == ("<user>True or false?<end>", True)
+    assert (untold["prompt"], untold["chat"]) == ("True or false?", False)
+    assert wanted(chat) == ["old"]
+    (asked,) = case_task.CaseTask.construct_requests(_Configured({}), chat, chat["prompt"])
+    assert asked.args == (chat["prompt"], "Nairobi")  # no space: the template ends the user's turn
 
 
 def test_a_plan_replaces_the_data_set_while_it_is_open() -> None:
@@ -57,7 +91,7 @@ def test_stock_documents_are_the_test_split_of_a_file(tmp_path: Path) -> None:
 
 
 def test_process_results_reads_likelihoods_and_text() -> None:
-    doc = {"target": "Rome", "old": "Nairobi", "aliases": []}
+    (doc,) = case_documents(CASE, "prompt")
     scores = case_task.process_results(doc, [(-1.0, True), (-3.0, False), " Rome, of course"])
     assert (scores["exact"], scores["new_over_old"], scores["old_exact"]) == (1.0, 1.0, 0.0)
     assert (scores["contained"], scores["equal"]) == (1.0, 0.0)

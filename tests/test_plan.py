@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from editharness.errors import PluginError
-from editharness.plan import batches, layout, plan_documents
-from editharness.protocol import Probe
+from editharness.errors import PluginError, UsageError
+from editharness.plan import COHORT_SIZE, COHORTS, Checkpoints, batches, layout, plan_documents
+from editharness.protocol import Cohort, Probe
 from editharness.types import Case, Question, Schedule
 
 CASES = tuple(
@@ -64,3 +66,55 @@ def test_unedited_questions_are_asked_once_and_each_row_asks_its_own_arm() -> No
 def test_a_task_that_nobody_offers_is_named() -> None:
     with pytest.raises(PluginError, match="'gone_x', which no installed plugin offers"):
         plan_documents([Probe("gone_{data}", "", "unedited")], "x", CASES, {}, FORMS)
+
+
+def many(count: int) -> tuple[Case, ...]:
+    return tuple(Case(f"c{i}", f"The capital of S{i} is", (15, 17), "Rome") for i in range(count))
+
+
+@pytest.mark.parametrize(
+    ("cohort", "asked_at_4", "asked_at_6"), [("all", 4, 6), ("new", 2, 2), ("sampled", 4, 6)], ids=str
+)
+def test_checkpoints_ask_those_written_by_then(cohort: Cohort, asked_at_4: int, asked_at_6: int) -> None:
+    cases = many(8)
+    ids = [case.id for case in cases]
+    arms = {
+        "context": {"new": layout("context/new", ids, Schedule.parse("single"))},
+        "m": {"new": layout("m/new", ids, Schedule.parse("batch:2"))},
+    }
+    probe = Probe("recall_{data}", "new", "checkpoint", cohort)
+    checkpoints = Checkpoints((2, 4, 6))
+    asked = plan_documents([probe], "x", cases, arms, {"recall_x": "prompt"}, checkpoints=checkpoints)
+    docs = asked.documents["recall_x"]
+    assert {doc["_arm"] for doc in docs} == {"m/new"}  # what does not carry on has no checkpoints
+    at = {edits: [d["_state"] for d in docs if d["_edits"] == edits] for edits in (2, 4, 6)}
+    assert [len(at[edits]) for edits in (2, 4, 6)] == [2, asked_at_4, asked_at_6]
+    assert at[6][0] == ["m/new", "3", "carried"]
+
+
+def test_a_checkpoint_is_asked_of_what_the_method_shows_there() -> None:
+    arm = replace(layout("m/new", ["a", "b"], Schedule.parse("sequential")), viewed={1: ("m/new, viewed", 1, "alone")})
+    assert arm.state("a", "at_edit") == ("m/new", 1, "carried")
+    assert arm.place(1, "checkpoint") == ("m/new, viewed", 1, "alone")
+    assert (arm.written, arm.step("a", "final")) == ({1: 1, 2: 2}, 2)
+
+
+def test_a_checkpoint_within_a_batch_is_refused_with_where_batches_end() -> None:
+    arm = layout("m/new", [str(i) for i in range(8)], Schedule.parse("batch:3"))
+    with pytest.raises(UsageError, match="--checkpoints 4: no batch ends there; batches end at 3, 6, 8 edits"):
+        arm.checkpoint(4)
+
+
+@given(st.lists(st.integers(1, 700), min_size=1, max_size=25, unique=True).map(sorted), st.integers(0, 3))
+def test_cohorts_are_few_small_in_order_and_seeded(at: list[int], seed: int) -> None:
+    order = [f"c{i}" for i in range(700)]
+    checkpoints = Checkpoints(tuple(at), seed)
+    cohorts = checkpoints.cohorts(order)
+    assert list(cohorts) == order[: at[-1]]
+    assert sorted(cohorts.values()) == list(cohorts.values())
+    assert set(cohorts.values()) == set(range(min(COHORTS, len(at))))
+    drawn = checkpoints.sampled(order)
+    assert drawn == checkpoints.sampled(order)
+    for cohort in set(cohorts.values()):
+        members = {case for case, mine in cohorts.items() if mine == cohort}
+        assert len(drawn & members) == min(COHORT_SIZE, len(members))

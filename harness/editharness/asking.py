@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from editharness.documents import planned
-from editharness.errors import PluginError
+from editharness.errors import ModelError, PluginError
 from editharness.plan import Asked
 from editharness.protocol import Answer
 
@@ -46,6 +46,21 @@ def task_forms(registry: Registry) -> dict[str, str]:
     return {name: str(form) for name, form in forms.items() if form}
 
 
+def chat_renderer(tokenizer: Any) -> Callable[[str], str] | None:
+    """How a user's message is written for this tokenizer, up to where the answer begins; None: it has no template."""
+    if getattr(tokenizer, "chat_template", None) is None:
+        return None
+
+    def render(message: str) -> str:
+        turns = [{"role": "user", "content": message}]
+        try:
+            return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        except Exception as error:  # Jinja's, or whatever the template raises
+            raise ModelError(f"the model's chat template fails: {' '.join(str(error).split())}") from error
+
+    return render
+
+
 def _answers(task: str, sample: dict[str, Any]) -> list[Answer]:
     """One logged sample of lm-eval as answers, one per moment, under the protocol's own name of the task."""
     doc = sample["doc"]
@@ -54,8 +69,11 @@ def _answers(task: str, sample: dict[str, Any]) -> list[Answer]:
     if strange:
         raise PluginError(f"task {task!r} gave {strange[0]!r} no number for case {doc['case_id']}")
     said = sample["filtered_resps"][-1]
-    text = said if isinstance(said, str) else None
-    return [Answer(task, doc["_arm"], when, doc["case_id"], doc["item"], scores, text) for when in doc["_moments"]]
+    text = str(said) if isinstance(said, str) else None
+    where = {"edits": doc["_edits"], "kind": doc["kind"]}
+    return [
+        Answer(task, doc["_arm"], when, doc["case_id"], doc["item"], scores, text, **where) for when in doc["_moments"]
+    ]
 
 
 @contextmanager

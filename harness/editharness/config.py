@@ -26,6 +26,7 @@ class RunConfig:
     limit: int | None = None
     seed: int = 0
     schedule: Schedule = Schedule(size=100, carry=True)  # noqa: RUF009  frozen
+    checkpoints: tuple[int, ...] = ()
     dtype: str = "float32"
     device: str = "cpu"
     batch_size: int = 64
@@ -40,6 +41,7 @@ class RunConfig:
         """Every field as plain JSON values; files by name only, so that no record names a folder of this machine."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("passed", "output")}
         values["schedule"] = str(self.schedule)
+        values["checkpoints"] = list(self.checkpoints)
         values["data"] = {name: path.name for name, path in self.data.items()}
         values["corpus"] = self.corpus.name if self.corpus else None
         values["train"] = self.train.name if self.train else None
@@ -52,12 +54,24 @@ class RunConfig:
         words = ["editharness", "eval", "--method", self.method, "--task", self.task, "--model", plain["model"]]
         words += ["--edits", str(self.edits), "--schedule", str(self.schedule), "--seed", str(self.seed)]
         words += ["--dtype", self.dtype]
+        words += ["--checkpoints", ",".join(map(str, self.checkpoints))] if self.checkpoints else []
         for flag in ("preset", "revision", "limit", "corpus", "train"):
             words += [f"--{flag}", str(plain[flag])] if plain[flag] is not None else []
         for flag, pairs in (("--data", plain["data"]), ("--set", self.settings)):
             for key, value in sorted(pairs.items()):
                 words += [flag, f"{key}={value}"]
         return shlex.join(words)
+
+
+def parse_checkpoints(text: str) -> tuple[int, ...]:
+    """Numbers of edits from "1,10,100", in order; raises UsageError for what is no number from 1 on."""
+    try:
+        found = sorted({int(word) for word in text.split(",")})
+    except ValueError:
+        raise UsageError(f"--checkpoints {text}: write numbers of edits with commas, as in 1,10,100") from None
+    if found[0] < 1:
+        raise UsageError(f"--checkpoints {text}: numbers of edits begin at 1")
+    return tuple(found)
 
 
 def parse_files(pairs: list[str]) -> dict[str, Path]:

@@ -10,25 +10,34 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
 
 from editharness.documents import Document
+from editharness.forms import find_form
 from editharness.plan import Asked
 from editharness.protocol import Answer, Answers, Column, EvalProtocol, Row
-from editharness.scoring import score_constant
 from editharness.types import Case
 
 NULL_ROWS: tuple[Row, ...] = ("constant", "echo", "target")
 
 
-def null_texts(cases: Sequence[Case]) -> dict[Row, Callable[[Document], str]]:
-    """What each null row says to a document."""
+def null_texts(
+    cases: Sequence[Case], says: Mapping[Row, str] = MappingProxyType({})
+) -> dict[Row, Callable[[Document], str]]:
+    """What each null row says to a document; `says` are those that a protocol adds, with what they always say."""
     commonest = Counter(case.target for case in cases).most_common(1)[0][0]
     targets = {case.id: case.target for case in cases}
     return {
         "constant": lambda doc: commonest,
         "echo": lambda doc: str(doc["prompt"]),
         "target": lambda doc: targets[str(doc["case_id"])],
+        **{row: partial(_always, text) for row, text in says.items()},
     }
+
+
+def _always(text: str, doc: Document) -> str:
+    return text
 
 
 def null_answers(task: str, docs: Iterable[Document], say: Callable[[Document], str]) -> list[Answer]:
@@ -40,8 +49,10 @@ def null_answers(task: str, docs: Iterable[Document], say: Callable[[Document], 
             moment=moment,
             case=str(doc["case_id"]),
             item=int(doc["item"]),
-            scores=score_constant(doc, say(doc)),
+            scores=find_form(doc["form"]).null(doc, say(doc)),
             text=say(doc),
+            edits=int(doc["_edits"]),
+            kind=str(doc["kind"]),
         )
         for doc in docs
         for moment in doc["_moments"]
@@ -49,15 +60,16 @@ def null_answers(task: str, docs: Iterable[Document], say: Callable[[Document], 
 
 
 def rows_of(
-    answered: Sequence[Answer], asked: Asked, cases: Sequence[Case], edited: Sequence[Row], controls: Sequence[Row]
+    answered: Sequence[Answer], asked: Asked, cases: Sequence[Case], edited: Sequence[Row], protocol: EvalProtocol
 ) -> dict[Row, list[Answer]]:
     """Answers per row, each with the unedited ones beside it; null answers are made here, without a model."""
+    controls = protocol.controls
     unedited = [a for a in answered if a.moment == "unedited"]
     rows: dict[Row, list[Answer]] = {row: unedited for row in ("none", "none*") if row in controls}
     for row in edited:
         own = [replace(a, arm=a.arm.removeprefix(f"{row}/")) for a in answered if a.arm.startswith(f"{row}/")]
         rows[row] = [*unedited, *own]
-    for row, say in null_texts(cases).items():
+    for row, say in null_texts(cases, protocol.says).items():
         if row in controls:
             said = [
                 a
@@ -73,5 +85,6 @@ def columns_of(
 ) -> dict[Row, tuple[Column, ...]]:
     """The protocol's columns of every row: controls first, in the protocol's order, the method last."""
     by_id = {case.id: case for case in cases}
+    written = {case.id: place for place, case in enumerate(cases, start=1)}
     order = [*(row for row in protocol.controls if row in answers), *(r for r in answers if r not in protocol.controls)]
-    return {row: tuple(protocol.summarise(row, Answers(by_id, answers[row]))) for row in order}
+    return {row: tuple(protocol.summarise(row, Answers(by_id, answers[row], written))) for row in order}

@@ -7,21 +7,22 @@ timeline (arm, step, kind), which EditedLM reads. Stock models ignore it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from editharness.data.load import load_cases
-from editharness.data.negated import negated_case
-from editharness.errors import DataError, UsageError
+from editharness.errors import DataError
+from editharness.forms import find_form
 from editharness.registry import load_plugins
 from editharness.types import Case, StateId
 
-Form = Literal["prompt", "negated", "paraphrase", "neighbour"]
 Document = dict[str, Any]
 Plan = Mapping[tuple[str, str], Sequence[Document]]
+Render = Callable[[str], str]
+"""A user's message as the model's chat template writes it, up to where the answer begins."""
 UNEDITED: StateId = ("", 0, "carried")
 
 _PLAN: ContextVar[Plan | None] = ContextVar("editharness_plan", default=None)
@@ -37,7 +38,7 @@ def planned(plan: Plan) -> Iterator[None]:
         _PLAN.reset(token)
 
 
-def documents(data: str, form: Form, **metadata: Any) -> dict[str, Any]:
+def documents(data: str, form: str, **metadata: Any) -> dict[str, Any]:
     """lm-eval's `custom_dataset`: {"test": datasets.Dataset}.
 
     In a stock lm-eval run a local file is named by `--metadata '{"mcf": "FILE"}'`.
@@ -51,47 +52,45 @@ def documents(data: str, form: Form, **metadata: Any) -> dict[str, Any]:
     return {"test": datasets.Dataset.from_list(rows)}
 
 
-def stock_documents(data: str, form: Form, path: str | None = None) -> list[Document]:
+def stock_documents(data: str, form: str, path: str | None = None) -> list[Document]:
     """Every question of this form over all test cases of a data set, for one model as it is."""
     registry = load_plugins()
     offline = bool(os.environ.get("HF_HUB_OFFLINE"))
     cases = load_cases(registry, data, Path(path) if path else None, offline=offline).cases
-    made = (negated_case(case) if form == "negated" else case for case in cases if case.split == "test")
-    return [doc for case in made if case is not None for doc in case_documents(case, form)]
+    return [doc for case in cases if case.split == "test" for doc in case_documents(case, form)]
 
 
 def case_documents(
-    case: Case, form: str, state: StateId = UNEDITED, arm: str = "", moments: Sequence[str] = ()
-) -> list[Document]:
-    """The questions of one form about one case at one place in the timeline, which may be several moments at once."""
+    case: Case, form: str, state: StateId = UNEDITED, arm: str = "", moments: Sequence[str] = (), edits: int = 0,
+    render: Render | None = None,
+) -> list[Document]:  # fmt: skip
+    """The questions of one form about one case at one place in the timeline, which may be several moments at once.
+
+    `edits`: how many facts are written there. `render` writes the prompts of a chat form; without it they stay plain.
+    """
+    found = find_form(form)
+    chat = render is not None and found.chat
     return [
         {
             "case_id": case.id,
             "item": item,
-            "prompt": prompt,
-            "target": target,
-            "old": old,
-            "aliases": list(aliases),
+            "kind": ask.kind,
+            "form": form,
+            "chat": chat,
+            "prompt": render(ask.prompt) if chat and render is not None else ask.prompt,
+            "target": ask.target,
+            "old": ask.old,
+            "aliases": list(ask.aliases),
+            "old_aliases": list(ask.old_aliases),
             "_state": [str(part) for part in state],  # Arrow wants one type per list
             "_arm": arm,
             "_moments": list(moments),
+            "_edits": edits,
         }
-        for item, (prompt, target, old, aliases) in enumerate(_questions(case, form))
+        for item, ask in enumerate(found.asks(case))
     ]
 
 
-def _questions(case: Case, form: str) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
-    if form == "prompt":
-        yield case.prompt, case.target, case.old, case.target_aliases
-    elif form == "negated":
-        if case.negated_prompt is None:
-            raise DataError(f"case {case.id} has no negated prompt")
-        yield case.negated_prompt, case.target, case.old, case.target_aliases
-    elif form == "paraphrase":
-        for prompt in case.paraphrases:
-            yield prompt, case.target, case.old, case.target_aliases
-    elif form == "neighbour":
-        for near in case.neighbours:
-            yield near.prompt, near.answer, "", near.aliases
-    else:
-        raise UsageError(f"question form {form!r}: use one of {', '.join(get_args(Form))}")
+def wanted(doc: Document) -> list[str]:
+    """Which answers' likelihood a document asks for, in order: "target", "old" where there is one."""
+    return [name for name in find_form(doc["form"]).likelihoods if doc[name]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,17 +31,19 @@ class Arm:
 def write_arm(
     name: str, spec: MethodSpec, method: Method[Any], edits: Sequence[Edit], schedule: Schedule,
     host: LocalHost, timeline: Timeline, applied: Applied = lambda step: None, state: State | None = None,
+    checkpoints: Collection[int] = (),
 ) -> Arm:  # fmt: skip
     """Run `method` over `edits` under `schedule` (already limited to the method's batch) and journal every step.
 
-    `state` is what the method prepared. A plugin that raises anything but an error of ours stops the run with its name;
+    `state` is what the method prepared; `checkpoints` are the numbers of edits after which the
+    model will be asked. A plugin that raises anything but an error of ours stops the run with its name;
     one failed edit does not.
     """
     place = layout(name, [edit.id for edit in edits], schedule)
     statuses: list[Status] = []
     seconds = 0.0
     host.reseed(name)
-    viewed = _View(name, spec, method, host, timeline, schedule)
+    viewed = _View(name, method, host, timeline, place, checkpoints)
     steps = _carried(name, method, edits, schedule, host, timeline, state or {}) if schedule.carry else _alone(
         method, edits, schedule, host, timeline, state or {}
     )  # fmt: skip
@@ -56,34 +58,39 @@ def write_arm(
         applied(step)
         host.progress(len(step.statuses), len(edits), name)
     _check(spec, edits, statuses)
-    return Arm(name, replace(place, final=viewed.final()), tuple(statuses), seconds)
+    return Arm(name, replace(place, viewed=viewed.places), tuple(statuses), seconds)
 
 
 class _View:
-    """Journals an arm's steps, and beside them what the method wants evaluated in their place (`Method.view`)."""
+    """Journals an arm's steps, and beside them what the method wants evaluated in their place (`Method.view`).
+
+    `places` names the latter, for carried steps: the last one and those of checkpoints.
+    """
 
     def __init__(
-        self, name: str, spec: MethodSpec, method: Method[Any], host: LocalHost, timeline: Timeline, schedule: Schedule
-    ) -> None:
-        self.name, self.spec, self.method = name, spec, method
-        self.host, self.timeline, self.carry = host, timeline, schedule.carry
+        self, name: str, method: Method[Any], host: LocalHost, timeline: Timeline, layout: ArmLayout,
+        checkpoints: Collection[int],
+    ) -> None:  # fmt: skip
+        self.name, self.method, self.host, self.timeline, self.layout = name, method, host, timeline, layout
+        self.asked = {step for step, written in layout.written.items() if written in checkpoints}
+        self.asked |= {max(layout.written, default=0)}
         self.used = type(method).view is not Method.view
         self.total: Patch | None = None
+        self.step = 0
+        self.places: dict[int, StateId] = {}
 
     def add(self, patch: Patch | None) -> None:
         """Take up the next step: what is carried as it is, what stands alone as it is viewed."""
+        self.step += 1
         if self.used and patch is not None:
-            if self.carry:
+            if self.layout.carry:
                 self.total = patch if self.total is None else join(self.total, patch)
             else:
                 patch = self.method.view(self.host, patch)
-        self.timeline.add(self.name, patch, kind="carried" if self.carry else "alone")
-
-    def final(self) -> StateId | None:
-        """The place that stands for the last one, where it is not simply the sum of all steps."""
-        if self.total is None:
-            return None
-        return self.timeline.add(f"{self.name}, viewed", self.method.view(self.host, self.total), kind="alone")
+        self.timeline.add(self.name, patch, kind="carried" if self.layout.carry else "alone")
+        if self.total is not None and self.step in self.asked:
+            shown = self.method.view(self.host, self.total)
+            self.places[self.step] = self.timeline.add(f"{self.name}, viewed", shown, kind="alone")
 
 
 def _carried(

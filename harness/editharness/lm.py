@@ -8,7 +8,8 @@ published where each row's prompt ends (`editharness.rows`), for modules that de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
+from lm_eval.models.utils import normalize_gen_kwargs
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from editharness.documents import UNEDITED
@@ -68,8 +70,52 @@ class EditedLM(HFLM):
         return self._by_state(super().loglikelihood_rolling, requests)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Greedy continuations, each at its own state."""
-        return self._by_state(super().generate_until, requests)
+        """Greedy continuations (`Said`), each at its own state."""
+        return self._by_state(self._generate, requests)
+
+    def _generate(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
+        """Continuations at one state: batches of equal settings, longest first, each row up to its own stop."""
+        groups: dict[str, list[int]] = {}
+        for i, request in enumerate(requests):
+            groups.setdefault(json.dumps(request.args[1], sort_keys=True, default=str), []).append(i)
+        answers: list[str] = [""] * len(requests)
+        for members in groups.values():
+            settings = _Settings.of(requests[members[0]].args[1], self.max_gen_toks, self._eos())
+            room = self.max_length - settings.length
+            if room < 1:
+                raise UsageError(f"max_gen_toks {settings.length}: the model takes {self.max_length} tokens in all")
+            encoded = {i: self.tok_encode(requests[i].args[0])[-room:] for i in members}
+            order = sorted(members, key=lambda i: (-len(encoded[i]), encoded[i]))
+            for chunk in (order[k : k + self.batch_size] for k in range(0, len(order), self.batch_size)):
+                said = self._continue([encoded[i] for i in chunk], settings)
+                for i, tokens in zip(chunk, said, strict=True):
+                    answers[i] = self._said(tokens, settings)
+        return answers
+
+    def _continue(self, prompts: Sequence[list[int]], settings: _Settings) -> list[list[int]]:
+        """The new tokens of each row, prompts padded on the left; a row's tokens end before its end-of-text."""
+        width = max(len(prompt) for prompt in prompts)
+        pad = self.tokenizer.pad_token_id
+        ids = torch.full((len(prompts), width), pad, dtype=torch.long)
+        mask = torch.zeros(len(prompts), width, dtype=torch.long)
+        for row, prompt in enumerate(prompts):
+            ids[row, width - len(prompt) :] = torch.tensor(prompt, dtype=torch.long)
+            mask[row, width - len(prompt) :] = 1
+        made = self._model_generate(
+            ids.to(self.device), width + settings.length, list(settings.stops),
+            attention_mask=mask.to(self.device), **settings.others,
+        )  # fmt: skip
+        ends = {self.eot_token_id, self.tokenizer.eos_token_id}
+        return [_before(row, ends) for row in made[:, width:].tolist()]
+
+    def _said(self, tokens: list[int], settings: _Settings) -> Said:
+        text = self.tok_decode(tokens)
+        for stop in settings.stops:
+            text = text.split(stop)[0]
+        return Said.of(text, tokens)
+
+    def _eos(self) -> str:
+        return str(self.tok_decode([self.eot_token_id], skip_special_tokens=False))
 
     def _by_state(self, answer: Callable[..., list[Any]], requests: Sequence[Instance]) -> list[Any]:
         groups: dict[_Group, list[int]] = {}
@@ -152,8 +198,8 @@ class EditedLM(HFLM):
         greedy = logp.argmax(dim=-1) == wanted
         sizes = [len(one.continuation) for one in chunk]
         return [
-            (float(scores.sum()), bool(right.all()))
-            for scores, right in zip(picked.split(sizes), greedy.split(sizes), strict=True)
+            Likelihood.of(one.continuation, scores, right)
+            for one, scores, right in zip(chunk, picked.split(sizes), greedy.split(sizes), strict=True)
         ]
 
     def _model_generate(self, context: Any, max_length: int, stop: list[str], **kwargs: Any) -> Any:
@@ -200,6 +246,57 @@ class _Scored:
             raise UsageError(f"a continuation has {len(continuation)} tokens, the model takes {longest}")
         ids = [*context, *continuation][-(longest + 1) : -1]
         return cls(ids, len(ids) - len(continuation) + 1, continuation)
+
+
+class Likelihood(tuple[float, bool]):
+    """(log-probability, all tokens greedy), as lm-eval expects, that also tells the continuation's tokens.
+
+    `tokens`: their ids; `right`: whether each is the greedy one, given those before it (teacher forcing).
+    """
+
+    tokens: tuple[int, ...]
+    right: tuple[bool, ...]
+
+    @classmethod
+    def of(cls, tokens: Sequence[int], scores: torch.Tensor, right: torch.Tensor) -> Likelihood:
+        """From the log-probabilities and hits of each token [n]."""
+        made = cls((float(scores.sum()), bool(right.all())))
+        made.tokens, made.right = tuple(tokens), tuple(right.tolist())
+        return made
+
+
+class Said(str):
+    """A free answer that also tells its tokens, those from the stop string on included."""
+
+    tokens: tuple[int, ...]
+
+    @classmethod
+    def of(cls, text: str, tokens: Sequence[int]) -> Said:
+        """The text as it is scored, and the ids that the model gave."""
+        made = cls(text)
+        made.tokens = tuple(tokens)
+        return made
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """How to generate: stop strings, new tokens at most, and what else is handed to transformers."""
+
+    stops: tuple[str, ...]
+    length: int
+    others: dict[str, Any]
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any], default_length: int, eos: str) -> _Settings:
+        """From lm-eval's generation_kwargs; end of text is always a stop."""
+        others: dict[str, Any] = dict(normalize_gen_kwargs(dict(given), default_length))
+        stops = dict.fromkeys(stop for stop in (*others.pop("until"), eos) if stop)
+        return cls(tuple(stops), int(others.pop("max_gen_toks")), others)
+
+
+def _before(tokens: list[int], ends: set[int | None]) -> list[int]:
+    """The tokens before the first that ends a text."""
+    return next((tokens[:i] for i, token in enumerate(tokens) if token in ends), tokens)
 
 
 class RowStop(StoppingCriteria):

@@ -2,37 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from editharness.documents import UNEDITED, Document, case_documents
-from editharness.errors import PluginError
+from editharness.documents import UNEDITED, Document, Render, case_documents, wanted
+from editharness.errors import PluginError, UsageError
+from editharness.forms import find_form
 from editharness.protocol import Moment, Probe
 from editharness.types import Case, Schedule, StateId
+
+COHORTS, COHORT_SIZE = 10, 50
+"""A retention matrix has at most so many cohorts, of so many cases each."""
 
 
 @dataclass(frozen=True)
 class ArmLayout:
     """Where an arm's edits stand: the step that holds each case, and whether steps build on each other.
 
-    `final` is the place that the end of the arm is asked at, where a method shows another model there than it carries.
+    `viewed` names, by step, the place that stands for a carried step at the end or at a checkpoint, where a method
+    shows another model there than it carries on.
     """
 
     arm: str
     step_of: Mapping[str, int]
     carry: bool
-    final: StateId | None = None
+    viewed: Mapping[int, StateId] = field(default_factory=dict)
+
+    @cached_property
+    def written(self) -> Mapping[int, int]:
+        """Step -> how many facts are written after it: its own, and all before where steps build on each other."""
+        sizes, total, found = Counter(self.step_of.values()), 0, {}
+        for step in sorted(sizes):
+            total = total + sizes[step] if self.carry else sizes[step]
+            found[step] = total
+        return found
+
+    def step(self, case: str, moment: Moment) -> int:
+        """The step after which `case` is asked at `moment` (for a checkpoint see `checkpoint`)."""
+        return max(self.written) if self.carry and moment == "final" else self.step_of[case]
+
+    def checkpoint(self, edits: int) -> int:
+        """The step after which `edits` facts are written; raises UsageError where none ends there."""
+        steps = [step for step, written in self.written.items() if written == edits]
+        if not steps:
+            ends = _shortened(sorted(self.written.values()))
+            raise UsageError(f"--checkpoints {edits}: no batch ends there; batches end at {ends} edits")
+        return steps[0]
+
+    def place(self, step: int, moment: Moment) -> StateId:
+        """The place in the timeline where the model after `step` stands, as it is asked at `moment`."""
+        if not self.carry:
+            return (self.arm, step, "alone")
+        carried = (self.arm, step, "carried")
+        return carried if moment == "at_edit" else self.viewed.get(step, carried)
 
     def state(self, case: str, moment: Moment) -> StateId:
         """The place where `case` is asked at `moment`."""
-        if moment == "unedited":
-            return UNEDITED
-        step = self.step_of[case]
-        if not self.carry:
-            return (self.arm, step, "alone")
-        if moment != "at_edit" and self.final is not None:
-            return self.final
-        return (self.arm, step if moment == "at_edit" else max(self.step_of.values()), "carried")
+        return UNEDITED if moment == "unedited" else self.place(self.step(case, moment), moment)
 
 
 @dataclass(frozen=True)
@@ -44,8 +73,10 @@ class Asked:
     templates: Mapping[str, str] = field(default_factory=dict)
 
     def requests(self) -> int:
-        """How many requests lm-eval will make of them: a likelihood per known answer and a continuation."""
-        return sum(3 if doc["old"] else 2 for docs in self.documents.values() for doc in docs)
+        """How many requests lm-eval will make of them: a likelihood per answer that is asked for, a continuation."""
+        return sum(
+            len(wanted(doc)) + find_form(doc["form"]).generates for docs in self.documents.values() for doc in docs
+        )
 
     def of_row(self, row: str) -> dict[str, list[Document]]:
         """The documents of one row's arms."""
@@ -65,18 +96,50 @@ def layout(arm: str, ids: Sequence[str], schedule: Schedule) -> ArmLayout:
     return ArmLayout(arm, steps, schedule.carry)
 
 
+@dataclass(frozen=True)
+class Checkpoints:
+    """Numbers of edits after which a carried arm is asked, and whom: a seeded sample of every cohort.
+
+    A cohort is what was written between two checkpoints; beyond ten, neighbouring ones are taken together.
+    """
+
+    at: tuple[int, ...] = ()
+    seed: int = 0
+
+    def cohorts(self, order: Sequence[str]) -> dict[str, int]:
+        """Case -> its cohort (from 0), by its place in `order`; cases after the last checkpoint have none."""
+        ends = [end for end in self.at if end <= len(order)]
+        of_end = {end: i * min(COHORTS, len(ends)) // len(ends) for i, end in enumerate(ends)}
+        found: dict[str, int] = {}
+        for start, end in zip([0, *ends], ends, strict=False):
+            found |= dict.fromkeys(order[start:end], of_end[end])
+        return found
+
+    def sampled(self, order: Sequence[str]) -> frozenset[str]:
+        """At most fifty cases of each cohort, drawn by the seed."""
+        cohorts = self.cohorts(order)
+        drawn: set[str] = set()
+        for cohort in sorted(set(cohorts.values())):
+            mine = [case for case in order if cohorts.get(case) == cohort]
+            drawn.update(random.Random(f"{self.seed} {cohort}").sample(mine, min(COHORT_SIZE, len(mine))))
+        return frozenset(drawn)
+
+
 def plan_documents(
     probes: Iterable[Probe],
     data: str,
     cases: Sequence[Case],
     arms: Mapping[str, Mapping[str, ArmLayout]],
     forms: Mapping[str, str],
+    *,
+    checkpoints: Checkpoints | None = None,
+    render: Render | None = None,
 ) -> Asked:
     """The documents of every probe. `arms`: row -> arm name -> layout; `forms`: task -> the form its YAML asks.
 
     A question is asked once per place: the last batch's "at_edit" is the "final" state, and unedited answers serve all.
     """
-    moments: dict[tuple[str, str, str, StateId], list[Moment]] = {}
+    moments: dict[tuple[str, str, str, StateId, int], list[Moment]] = {}
     templates: dict[str, str] = {}
     for probe in probes:
         task = probe.task.format(data=data)
@@ -84,18 +147,53 @@ def plan_documents(
             raise PluginError(f"the protocol asks task {task!r}, which no installed plugin offers")
         templates[task] = probe.task
         for arm, place in _places(probe, arms):
-            for case in cases:
-                state = place.state(case.id, probe.moment) if place else UNEDITED
-                moments.setdefault((task, case.id, arm, state), []).append(probe.moment)
+            for case, state, edits in _asked_of(probe, place, cases, checkpoints or Checkpoints()):
+                when = moments.setdefault((task, case, arm, state, edits), [])
+                if probe.moment not in when:
+                    when.append(probe.moment)
     by_id = {case.id: case for case in cases}
     found: dict[str, list[Document]] = {}
-    for (task, case_id, arm, state), when in moments.items():
-        found.setdefault(task, []).extend(case_documents(by_id[case_id], forms[task], state, arm, when))
+    for (task, case_id, arm, state, edits), when in moments.items():
+        docs = case_documents(by_id[case_id], forms[task], state, arm, when, edits, render)
+        found.setdefault(task, []).extend(docs)
     asked = {task: docs for task, docs in found.items() if docs}
     return Asked(asked, {task: (data, forms[task]) for task in asked}, templates)
+
+
+def _asked_of(
+    probe: Probe, arm: ArmLayout | None, cases: Sequence[Case], checkpoints: Checkpoints
+) -> Iterator[tuple[str, StateId, int]]:
+    """(case, place, facts written there) of everybody that a probe asks in one arm."""
+    if arm is None:
+        yield from ((case.id, UNEDITED, 0) for case in cases)
+    elif probe.moment != "checkpoint":
+        for case in cases:
+            step = arm.step(case.id, probe.moment)
+            yield case.id, arm.place(step, probe.moment), arm.written[step]
+    elif arm.carry:  # an arm that does not carry on, such as the control `context`, has no checkpoints
+        for before, edits in zip([0, *checkpoints.at], checkpoints.at, strict=False):
+            step = arm.checkpoint(edits)
+            for case_id in _cohort(probe, arm, cases, checkpoints, arm.checkpoint(before) if before else 0, step):
+                yield case_id, arm.place(step, "checkpoint"), edits
+
+
+def _cohort(
+    probe: Probe, arm: ArmLayout, cases: Sequence[Case], checkpoints: Checkpoints, after: int, until: int
+) -> Iterator[str]:
+    """Whom a checkpoint asks, of the cases written by step `until`; `after`: the step of the checkpoint before."""
+    sampled = checkpoints.sampled(list(arm.step_of)) if probe.cohort == "sampled" else frozenset()
+    for case in cases:
+        mine = arm.step_of[case.id]
+        if mine <= until and {"all": True, "new": mine > after, "sampled": case.id in sampled}[probe.cohort]:
+            yield case.id
 
 
 def _places(probe: Probe, arms: Mapping[str, Mapping[str, ArmLayout]]) -> list[tuple[str, ArmLayout | None]]:
     if probe.moment == "unedited":
         return [("", None)]
     return [(f"{row}/{probe.arm}", layouts[probe.arm]) for row, layouts in arms.items()]
+
+
+def _shortened(ends: Sequence[int]) -> str:
+    shown = [str(end) for end in ends]
+    return ", ".join(shown) if len(shown) <= 6 else f"{', '.join(shown[:4])}, ... {shown[-1]}"

@@ -10,12 +10,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from editharness.types import Case, Edit, Schedule
 
 Moment = Literal["unedited", "at_edit", "checkpoint", "final"]
 Better = Literal["higher", "lower", "neither"]
+Cohort = Literal["all", "new", "sampled"]
+"""Of whom a checkpoint asks: all cases written by then, those since the last checkpoint, a sample of every cohort."""
 Row = str
 """A row of the board: "method", or a control: "none", "none*", "context", "constant", "echo", "target"."""
 
@@ -27,12 +29,15 @@ class Probe:
     task: str
     arm: str
     moment: Moment
-    cohort: Literal["new", "sampled_earlier", "all", "stock"] = "all"
+    cohort: Cohort = "all"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One question's outcome: the numbers that the task's process_results gave, and the text where it generated one."""
+    """One question's outcome: the numbers that the task's process_results gave, and the text where it generated one.
+
+    `edits`: how many facts were written when it was asked. `kind`: which of a form's questions it answers.
+    """
 
     task: str
     arm: str
@@ -41,27 +46,41 @@ class Answer:
     item: int
     scores: Mapping[str, float]
     text: str | None = None
+    edits: int = 0
+    kind: str = ""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """All answers of one row of the board, with the cases they belong to."""
+    """All answers of one row of the board, with the cases they belong to; `written`: each case's place, from 1."""
 
     cases: Mapping[str, Case]
     answers: Sequence[Answer]
+    written: Mapping[str, int] = field(default_factory=dict)
+
+    def of(
+        self, task: str, *, arm: str | None = None, moment: Moment | None = None, kind: str | None = None,
+        edits: int | None = None,
+    ) -> list[Answer]:  # fmt: skip
+        """The answers to `task` (its name with "{data}") at an arm, moment, kind, number of edits; None: any."""
+        return [
+            a
+            for a in self.answers
+            if a.task == task
+            and (arm is None or a.arm == arm)
+            and (moment is None or a.moment == moment)
+            and (kind is None or a.kind == kind)
+            and (edits is None or a.edits == edits)
+        ]
 
     def scores(
-        self, task: str, score: str, *, arm: str | None = None, moment: Moment | None = None
-    ) -> dict[str, float]:
-        """Mean of `score` per case over the items that have it, for `task` (its name up to "_{data}" is enough)."""
+        self, task: str, score: str, *, arm: str | None = None, moment: Moment | None = None, kind: str | None = None,
+        edits: int | None = None,
+    ) -> dict[str, float]:  # fmt: skip
+        """Mean of `score` per case over the items that have it, of the answers that `of` gives."""
         found: dict[str, list[float]] = {}
-        for a in self.answers:
-            if (
-                a.task == task
-                and (arm is None or a.arm == arm)
-                and (moment is None or a.moment == moment)
-                and score in a.scores
-            ):
+        for a in self.of(task, arm=arm, moment=moment, kind=kind, edits=edits):
+            if score in a.scores:
                 found.setdefault(a.case, []).append(a.scores[score])
         return {case: sum(values) / len(values) for case, values in found.items()}
 
@@ -91,11 +110,24 @@ class Selection:
 
 
 class EvalProtocol:
-    """Base of protocols. Override all four functions; `hashed` names what the numbers depend on."""
+    """Base of protocols. Override all four functions; `hashed` names what the numbers depend on.
+
+    `ranked_by` is the column that orders a board. `says` are further null rows: what each says to any question.
+    """
 
     name: str = ""
     version: int = 1
     controls: tuple[Row, ...] = ("none", "none*", "context", "constant", "echo", "target")
+    ranked_by: str = ""
+    says: ClassVar[Mapping[Row, str]] = {}
+
+    def screening(self) -> Sequence[str]:
+        """Tasks (with "{data}") that the unedited model is asked before cases are chosen; none: no `screen`."""
+        return ()
+
+    def screen(self, cases: Sequence[Case], unedited: Answers) -> Selection:
+        """Those of the selected cases that stay, now that the unedited model has answered `screening` about them."""
+        return Selection(tuple(cases))
 
     def select(self, cases: Iterable[Case]) -> Selection:
         """The cases that can be asked; made prompts (negations) are filled in here, and counted."""
@@ -106,7 +138,7 @@ class EvalProtocol:
         raise NotImplementedError
 
     def probes(self, schedule: Schedule, checkpoints: Sequence[int]) -> Sequence[Probe]:
-        """Which task is asked of which arm at which moment."""
+        """Which task is asked of which arm at which moment; `checkpoints` are numbers of edits, in order."""
         raise NotImplementedError
 
     def summarise(self, row: Row, answers: Answers) -> Sequence[Column]:

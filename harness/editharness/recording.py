@@ -45,7 +45,9 @@ def make_record(outcome: Outcome, registry: Registry, run_id: str) -> r.RunRecor
         config=r.Config(config.passed, config.resolved()),
         command=config.command(),
         method=_method(outcome, registry),
-        protocol=r.ProtocolFacts(outcome.protocol.name, outcome.protocol.version, outcome.protocol_hash, "rectified"),
+        protocol=r.ProtocolFacts(
+            outcome.protocol.name, outcome.protocol.version, outcome.protocol_hash, outcome.ranked_by
+        ),
         task=config.task,
         data=_data(outcome),
         model=_model(outcome),
@@ -97,9 +99,8 @@ def _data(outcome: Outcome) -> r.DataFacts:
         used=len(outcome.cases),
         skipped=outcome.data.skipped,
         quirks=outcome.data.quirks,
-        negation=r.NegationCounts(
-            facts.get("supplied", 0), facts.get("table", 0), facts.get("rule", 0), sum(refused.values())
-        ),
+        selection=facts,
+        refused=refused,
     )
 
 
@@ -161,6 +162,8 @@ def _samples(outcome: Outcome) -> Iterator[Mapping[str, Any]]:
                 "moment": a.moment,
                 "case": a.case,
                 "item": a.item,
+                **({"edits": a.edits} if a.moment == "checkpoint" else {}),
+                **({"kind": a.kind} if a.kind else {}),
                 "scores": dict(a.scores),
                 "text": a.text,
             }

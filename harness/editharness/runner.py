@@ -11,27 +11,29 @@ import random
 import resource
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, cast
 
-from editharness.asking import ask, task_forms
+from editharness.asking import ask, chat_renderer, task_forms
 from editharness.cache import cache_folder
 from editharness.config import RunConfig
 from editharness.controls import columns_of, rows_of
 from editharness.data.corpus import find_corpus
 from editharness.data.load import load_cases
+from editharness.documents import Render
 from editharness.editing import Arm, write_arm
 from editharness.errors import MethodError, ModelError, UsageError
 from editharness.host import LocalHost
 from editharness.method import Method
 from editharness.models.load import LoadedModel, load_model
-from editharness.plan import plan_documents
+from editharness.plan import Checkpoints, layout, plan_documents
 from editharness.preparing import Prepared, Train, find_train, prepare
 from editharness.presets import Resolved, choose, load_presets, model_facts, resolve
-from editharness.protocol import Answer, Column, EvalProtocol, Row, Selection
+from editharness.protocol import Answer, Answers, Column, EvalProtocol, Probe, Row, Selection
 from editharness.registry import Registry
 from editharness.seeing import show_arms
 from editharness.timeline import Timeline
@@ -42,6 +44,7 @@ UNTOUCHED = "none"
 ALONE = Schedule(1, carry=False)
 """How the control `context` is always run: one fact is told at a time, so that all boards have the same row."""
 CORPUS_DOCUMENTS = 100_000
+SCREENED_AT_ONCE = 200
 
 
 class Reporter(Protocol):
@@ -79,6 +82,7 @@ class Outcome:
     resolved: Resolved
     protocol: ProtocolSpec
     protocol_hash: str
+    ranked_by: str
     data: CaseSet
     selection: Selection
     cases: tuple[Case, ...]
@@ -107,14 +111,20 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
             registry, data_spec.name, config.data.get(data_spec.name), offline=offline(), progress=_downloading(report)
         )
         selection = protocol.select(_ordered([c for c in data.cases if c.split == "test"], config.seed))
-        cases = _first(selection, config, data_spec.name)
-        train = find_train(method_spec, config.train, registry, data, cases, offline=offline())
+        _enough(selection, config, data_spec.name)
     with clock.phase("model"):
         report.stage(f"loading {config.model}")
         loaded = _load(config, registry)
+    render = chat_renderer(loaded.tokenizer)
+    with clock.phase("screening"):
+        selection = _screened(protocol, selection, config, registry, data_spec.name, loaded, render, report)
+    cases = _first(selection, config, data_spec.name)
+    with clock.phase("data"):
+        train = find_train(method_spec, config.train, registry, data, cases, offline=offline())
     resolved = resolve(method_spec, _preset(method_spec, config, loaded), config.settings)
     registry.run_started(config)
     effective = ALONE if config.method == CONTEXT else config.schedule.limited(method_spec.max_batch)
+    checkpoints = _checkpoints(config, effective)
     host = _host(config, loaded, report)
     timeline = Timeline(loaded.model, host.masters, digest=loaded.digest)
     entry = registry.methods[config.method]
@@ -126,12 +136,12 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
         _editors(registry, config, method_spec, resolved, effective, prepared.state),
         {name: show_arms(protocol.arms(cases), cases, registry.method(name).sees, train.cases)
          for name in (CONTEXT, config.method)},
-        registry, host, timeline, clock, report,
+        registry, host, timeline, clock, report, checkpoints,
     )  # fmt: skip
     asked = plan_documents(
-        protocol.probes(effective, ()), data_spec.name, cases[: config.limit],
+        protocol.probes(effective, checkpoints.at), data_spec.name, cases[: config.limit],
         {row: {name: arm.layout for name, arm in written.items()} for row, written in arms.items()},
-        task_forms(registry),
+        task_forms(registry), checkpoints=checkpoints, render=render,
     )  # fmt: skip
     with clock.phase("asking"):
         report.stage("asking", asked.requests())
@@ -140,10 +150,10 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
         digest_after = timeline.close()
     if digest_after != loaded.digest:
         raise MethodError(f"method {config.method!r} did not leave the model as it found it")
-    answers = rows_of(answered, asked, cases[: config.limit], tuple(arms), protocol.controls)
+    answers = rows_of(answered, asked, cases[: config.limit], tuple(arms), protocol)
     columns = columns_of(protocol, answers, cases[: config.limit])
     return Outcome(
-        config, method_spec, resolved, protocol_spec, protocol.digest(), data, selection, cases,
+        config, method_spec, resolved, protocol_spec, protocol.digest(), protocol.ranked_by, data, selection, cases,
         train, prepared, loaded, digest_after,
         effective, arms.get(config.method, {}), columns, protocol.controls, answers, clock.seconds, peak_memory(),
     )  # fmt: skip
@@ -171,7 +181,7 @@ def _editors(
 
 def _write_arms(
     editors: Sequence[Editor], edits: Mapping[Row, Mapping[str, Sequence[Edit]]], registry: Registry, host: LocalHost,
-    timeline: Timeline, clock: Clock, report: Reporter,
+    timeline: Timeline, clock: Clock, report: Reporter, checkpoints: Checkpoints,
 ) -> dict[Row, dict[str, Arm]]:  # fmt: skip
     """Every row's arms; a fresh method object each, so that no arm sees another's state."""
     arms: dict[Row, dict[str, Arm]] = {}
@@ -182,7 +192,7 @@ def _write_arms(
             with clock.phase("controls" if editor.row == CONTEXT else "editing"):
                 arms.setdefault(editor.row, {})[name] = write_arm(
                     f"{editor.row}/{name}", editor.spec, method, arm_edits, editor.schedule, host, timeline,
-                    partial(registry.edits_applied, editor.row), editor.state,
+                    partial(registry.edits_applied, editor.row), editor.state, checkpoints.at,
                 )  # fmt: skip
     return arms
 
@@ -195,10 +205,56 @@ def _ordered(cases: Sequence[Case], seed: int) -> list[Case]:
     return shuffled
 
 
-def _first(selection: Selection, config: RunConfig, data: str) -> tuple[Case, ...]:
+def _enough(selection: Selection, config: RunConfig, data: str) -> None:
     if config.edits > len(selection.cases):
-        raise UsageError(f"--edits {config.edits}: data set {data!r} has only {len(selection.cases)} cases to edit")
+        why = "".join(f"; {count} left out: {reason}" for reason, count in selection.refused.items())
+        raise UsageError(
+            f"--edits {config.edits}: data set {data!r} has only {len(selection.cases)} cases to edit{why}"
+        )
+
+
+def _first(selection: Selection, config: RunConfig, data: str) -> tuple[Case, ...]:
+    _enough(selection, config, data)
     return selection.cases[: config.edits]
+
+
+def _screened(
+    protocol: EvalProtocol, selection: Selection, config: RunConfig, registry: Registry, data: str,
+    loaded: LoadedModel, render: Render | None, report: Reporter,
+) -> Selection:  # fmt: skip
+    """The cases that the protocol keeps once the unedited model has answered, in order, until there are enough."""
+    probes = [Probe(task, "", "unedited") for task in protocol.screening()]
+    if not probes:
+        return selection
+    kept: list[Case] = []
+    refused: Counter[str] = Counter(selection.refused)
+    timeline = Timeline(loaded.model, digest=loaded.digest)
+    step = max(config.edits, SCREENED_AT_ONCE)
+    for start in range(0, len(selection.cases), step):
+        cases = selection.cases[start : start + step]
+        asked = plan_documents(probes, data, cases, {}, task_forms(registry), render=render)
+        report.stage("asking the unedited model", asked.requests())
+        answered = ask(asked, registry, timeline, loaded, config.batch_size, report.advance)
+        found = protocol.screen(cases, Answers({case.id: case for case in cases}, answered))
+        kept += found.cases
+        refused.update(found.refused)
+        if len(kept) >= config.edits:
+            break
+    return Selection(tuple(kept), refused, selection.facts)
+
+
+def _checkpoints(config: RunConfig, effective: Schedule) -> Checkpoints:
+    """When the carried arms are asked; raises UsageError for what this schedule cannot give, before any edit."""
+    if not config.checkpoints:
+        return Checkpoints()
+    if not effective.carry:
+        raise UsageError(f"--checkpoints: under {effective} no edit builds on another; use sequential, batch:K or all")
+    if config.checkpoints[-1] > config.edits:
+        raise UsageError(f"--checkpoints {config.checkpoints[-1]}: only {config.edits} facts are written (--edits)")
+    place = layout("", [str(i) for i in range(config.edits)], effective)
+    for edits in config.checkpoints:
+        place.checkpoint(edits)
+    return Checkpoints(config.checkpoints, config.seed)
 
 
 def _load(config: RunConfig, registry: Registry) -> LoadedModel:

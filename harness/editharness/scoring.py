@@ -43,6 +43,11 @@ def same_start(text: str, other: str, expected: str) -> bool:
     return normal(text).split()[:words] == normal(other).split()[:words]
 
 
+def share_right(expected: Sequence[int], said: Sequence[int]) -> float:
+    """Share of the expected tokens that stand at their own place in what was said (token match ratio)."""
+    return sum(a == b for a, b in zip(expected, said, strict=False)) / len(expected)
+
+
 def score_texts(doc: Mapping[str, object], text: str) -> dict[str, float]:
     """Scores of a generated text for a document: does it contain the target, is it the target?"""
     answers = [str(doc["target"]), *_strings(doc.get("aliases"))]

@@ -52,6 +52,7 @@ class Case:
     `prompt` has the subject filled in and ends right before the answer, without a trailing space;
     `subject` is its character span in `prompt`. `target` is the new answer, `old` the true one ("" if unknown).
     `negated_prompt` is set only where the data set supplies one. `statement` holds "{}" where the answer goes.
+    `distractor` is another wrong answer of the same type, neither old nor target, drawn by `data.distractors`.
     `training_forms` are wordings that no probe uses, for methods whose spec says that they see "forms": prompts that
     ask for the answer ("plain"), deny it ("negated"), or ask for a verdict on it, "{}" in its place ("judged").
     """
@@ -69,6 +70,7 @@ class Case:
     paraphrases: tuple[str, ...] = ()
     neighbours: tuple[Question, ...] = ()
     portability: tuple[Question, ...] = ()
+    distractor: str = ""
     training_forms: tuple[tuple[FormKind, str], ...] = ()
     relation: str = ""
     answer_type: str = ""

@@ -1,7 +1,8 @@
 """One question about one case as an lm-eval task: is the target the greedy answer, how likely is it, what is said?
 
-Each document makes up to three requests: the log-likelihood of the target, that of the old answer (where there is
-one), and a free greedy continuation. lm-eval's ConfigurableTask has one output type per YAML, hence the class.
+A document makes up to three requests, as its form says: the log-likelihood of the target, that of the old answer
+(where there is one), and a free greedy continuation. lm-eval's ConfigurableTask has one output type per YAML, hence
+the class.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import Any
 from lm_eval.api.instance import Instance
 from lm_eval.api.task import ConfigurableTask
 
-from editharness.documents import documents
-from editharness.scoring import score_texts
+from editharness.documents import documents, wanted
+from editharness.forms import find_form
+from editharness.scoring import share_right
 
 __all__ = ["CaseTask", "documents", "process_results"]
 
@@ -29,9 +31,12 @@ class CaseTask(ConfigurableTask):
         """Likelihood of the target, of the old answer if any, and a greedy continuation."""
         kwargs.pop("apply_chat_template", None)
         kwargs.pop("chat_template", None)
-        answers = [doc["target"], doc["old"]] if doc["old"] else [doc["target"]]
-        asked: list[tuple[str, Any]] = [("loglikelihood", (ctx, f" {answer.strip()}")) for answer in answers]
-        asked.append(("generate_until", (ctx, dict(self.config.generation_kwargs or {}))))
+        space = "" if doc["chat"] else " "
+        asked: list[tuple[str, Any]] = [
+            ("loglikelihood", (ctx, f"{space}{doc[name].strip()}")) for name in wanted(doc)
+        ]  # fmt: skip
+        if find_form(doc["form"]).generates:
+            asked.append(("generate_until", (ctx, dict(self.config.generation_kwargs or {}))))
         return [
             Instance(request_type=kind, doc=doc, arguments=arguments, idx=i, **kwargs)
             for i, (kind, arguments) in enumerate(asked)
@@ -40,13 +45,28 @@ class CaseTask(ConfigurableTask):
 
 def process_results(doc: dict[str, Any], results: list[Any]) -> dict[str, float]:
     """Numbers of one question: exact (all target tokens greedy), log-probabilities, scores of the text."""
-    likelihood, exact = results[0]
-    scores = {"exact": float(exact), "logprob": float(likelihood), **score_texts(doc, results[-1])}
-    if doc["old"]:
-        old_likelihood, old_exact = results[1]
-        scores |= {
-            "old_exact": float(old_exact),
-            "old_logprob": float(old_likelihood),
-            "new_over_old": float(likelihood > old_likelihood),
-        }
+    form, scores = find_form(doc["form"]), dict[str, float]()
+    likelihoods = dict(zip(wanted(doc), results, strict=False))
+    if "target" in likelihoods:
+        likelihood, exact = likelihoods["target"]
+        scores |= {"exact": float(exact), "logprob": float(likelihood)}
+    if form.generates:
+        scores |= form.score(doc, results[-1])
+    if "old" in likelihoods:
+        old_likelihood, old_exact = likelihoods["old"]
+        scores |= {"old_exact": float(old_exact), "old_logprob": float(old_likelihood)}
+        if "target" in likelihoods:
+            scores["new_over_old"] = float(likelihoods["target"][0] > old_likelihood)
+    if form.matches and "target" in likelihoods:
+        scores |= _matches(likelihoods["target"], results[-1] if form.generates else None)
+    return scores
+
+
+def _matches(likelihood: Any, said: Any) -> dict[str, float]:
+    """Share of target tokens that are right, teacher-forced and decoded, where the model tells tokens."""
+    scores = {}
+    if hasattr(likelihood, "right"):
+        scores["match"] = sum(likelihood.right) / len(likelihood.right)
+    if hasattr(likelihood, "tokens") and hasattr(said, "tokens"):
+        scores["decoded"] = share_right(likelihood.tokens, said.tokens)
     return scores

@@ -75,12 +75,34 @@ def places(raw: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     for key in raw if isinstance(raw, dict) else range(len(raw)) if isinstance(raw, list) else ():
         here = (*path, key)
         found.append(here)
-        if here[-1] not in ("passed", "resolved", "options", "versions", "seconds_by_phase", "files"):
+        if here[-1] not in (
+            "passed",
+            "resolved",
+            "options",
+            "versions",
+            "seconds_by_phase",
+            "files",
+            "selection",
+            "refused",
+        ):
             found += places(raw[key], here)
     return found
 
 
 PLACES = places(raw_record())
+
+
+def test_the_first_records_are_still_read() -> None:
+    raw = raw_record()
+    for key in ("selection", "refused"):
+        del raw["data"][key]
+    raw["data"]["negation"] = {"supplied": 3, "table": 2, "rule": 0, "refused": 1}
+    VALIDATOR.validate(raw)
+    data = RunRecord.from_json(raw).data
+    assert (data.selection, data.refused) == (
+        {"supplied": 3, "table": 2, "rule": 0},
+        {"no negation could be made": 1},
+    )
 
 
 def complaint(raw: object) -> str | None:

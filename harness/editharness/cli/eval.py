@@ -41,6 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--schedule", default="batch:100", help="single, fresh:K, sequential, batch:K or all (default: %(default)s)"
     )
+    parser.add_argument("--checkpoints", metavar="N,N,...", help="ask also after these numbers of edits")
     parser.add_argument("--data", action="append", default=[], metavar="NAME=FILE", help="the file of a data set")
     parser.add_argument("--train", type=Path, metavar="FILE", help="cases to train on, for data without a train split")
     parser.add_argument("--corpus", type=Path, help="text for second moments, one document per line")
@@ -107,7 +108,7 @@ def methods_asked(words: str, registry: Registry) -> list[str]:
 
 def configure(args: argparse.Namespace, method: str) -> RunConfig:
     """The configuration as typed, for one method; raises UsageError."""
-    from editharness.config import RunConfig, parse_files
+    from editharness.config import RunConfig, parse_checkpoints, parse_files
     from editharness.options import parse_settings
 
     if args.limit is not None and args.limit > args.edits:
@@ -123,6 +124,7 @@ def configure(args: argparse.Namespace, method: str) -> RunConfig:
         limit=args.limit,
         seed=args.seed,
         schedule=Schedule.parse(args.schedule),
+        checkpoints=parse_checkpoints(args.checkpoints) if args.checkpoints else (),
         dtype=args.dtype,
         device=args.device,
         batch_size=args.batch_size,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from editharness.cache import cache_folder
+from editharness.data.distractors import with_distractors
 from editharness.data.sources import find
 from editharness.errors import DataError
 from editharness.types import CaseSet
@@ -29,6 +31,7 @@ def load_cases(
     file = find(spec, path, cache=cache or cache_folder(), offline=offline, progress=progress)
     read = cast("Callable[[Path], CaseSet]", registry.resolve(spec.ref))
     found = read(file)
+    found = replace(found, cases=with_distractors(found.cases))
     if not found.cases:
         raise DataError(f"data set {name!r}: {file.name} holds no usable case ({len(found.skipped)} records left out)")
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, cast
 
 from editharness.stats import ColumnScore
@@ -14,7 +15,6 @@ from editharness.store.record import (
     DataFacts,
     MethodFacts,
     ModelFacts,
-    NegationCounts,
     Outcomes,
     Preset,
     ProtocolFacts,
@@ -94,7 +94,7 @@ def _protocol(f: Fields) -> ProtocolFacts:
 
 
 def _data(f: Fields) -> DataFacts:
-    negation = f.maybe_object("negation")
+    selection, refused = _selection(f)
     data = DataFacts(
         name=f.text("name"),
         sha256=f.text("sha256"),
@@ -102,7 +102,8 @@ def _data(f: Fields) -> DataFacts:
         used=f.count("used"),
         skipped=tuple(_skipped(one) for one in f.objects("skipped")),
         quirks=f.named_counts("quirks"),
-        negation=None if negation is None else _negation(negation),
+        selection=selection,
+        refused=refused,
     )
     f.end()
     return data
@@ -114,10 +115,17 @@ def _skipped(f: Fields) -> Skipped:
     return skipped
 
 
-def _negation(f: Fields) -> NegationCounts:
-    counts = NegationCounts(f.count("supplied"), f.count("table"), f.count("rule"), f.count("refused"))
-    f.end()
-    return counts
+def _selection(f: Fields) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """What the protocol counted and refused; the first records had it of negation alone."""
+    if not f.has("negation"):
+        return f.named_counts("selection"), f.named_counts("refused")
+    negation = f.maybe_object("negation")
+    if negation is None:
+        return {}, {}
+    made = {how: negation.count(how) for how in ("supplied", "table", "rule")}
+    refused = negation.count("refused")
+    negation.end()
+    return made, {"no negation could be made": refused} if refused else {}
 
 
 def _model(f: Fields) -> ModelFacts:

@@ -71,18 +71,12 @@ class ProtocolFacts:
 
 
 @dataclass(frozen=True)
-class NegationCounts:
-    """How many negated prompts came from the data, the template table and rules, and how many were refused."""
-
-    supplied: int
-    table: int
-    rule: int
-    refused: int
-
-
-@dataclass(frozen=True)
 class DataFacts:
-    """The data file: its name and hash, cases read and used, records left out with their reason, counted quirks."""
+    """The data file: its name and hash, cases read and used, records left out with their reason, counted quirks.
+
+    `selection`: what the protocol counted of the cases it can use (how they were negated, ...); `refused`: by reason,
+    how many it cannot use.
+    """
 
     name: str
     sha256: str
@@ -90,7 +84,8 @@ class DataFacts:
     used: int
     skipped: tuple[Skipped, ...] = ()
     quirks: Mapping[str, int] = field(default_factory=dict)
-    negation: NegationCounts | None = None
+    selection: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from editharness.store import (
     DataFacts,
     MethodFacts,
     ModelFacts,
-    NegationCounts,
     Outcomes,
     Preset,
     ProtocolFacts,
@@ -92,7 +91,9 @@ def example_record(
         ),
         "protocol": ProtocolFacts("negation", 1, "b" * 64, "rectified"),
         "task": "negation_pocket",
-        "data": DataFacts("pocket", "d" * 64, 60, 50, negation=NegationCounts(0, 50, 0, 10)),
+        "data": DataFacts(
+            "pocket", "d" * 64, 60, 50, selection={"table": 50}, refused={"no negation could be made": 10}
+        ),
         "model": ModelFacts("pocket", None, "LlamaForCausalLM", 3_000_000, "float32", "cpu", "e" * 64, "e" * 64),
         "schedule": ScheduleFacts("single", "single", edits, seed),
         "statuses": Outcomes(done=edits, skipped=0, failed=0),

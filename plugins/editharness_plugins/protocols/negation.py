@@ -40,6 +40,7 @@ class Negation(EvalProtocol):
 
     name = "negation"
     version = 1
+    ranked_by = "rectified"
 
     def select(self, cases: Iterable[Case]) -> Selection:
         """Cases that can be negated; how (supplied, table, rule) is counted, as are the refused ones."""
