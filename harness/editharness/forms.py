@@ -44,8 +44,9 @@ class Form:
     `asks` gives the questions about a case (none where it lacks what they need). `likelihoods`: whose probability is
     asked after the prompt; `generates`: whether the model also answers freely. `score` scores the free answer, `null`
     an answer that was given without a model. `chat`: the prompt is a user's message, rendered with the tokenizer's own
-    chat template where it has one. `matches`: share of target tokens that are right, under teacher forcing ("match")
-    and in the free answer up to the target's length ("decoded"), is told too (EditedLM only).
+    chat template where it has one; `cue` puts it to a model that has none. `matches`: share of target tokens that are
+    right, under teacher forcing ("match") and in the free answer up to the target's length ("decoded"), is told too
+    (EditedLM only).
     """
 
     asks: Callable[[Case], Iterable[Ask]]
@@ -54,6 +55,7 @@ class Form:
     score: Score = score_texts
     null: Score = score_constant
     chat: bool = False
+    cue: str = "{}"
     matches: bool = False
 
 

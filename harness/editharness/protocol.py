@@ -113,6 +113,7 @@ class EvalProtocol:
     """Base of protocols. Override all four functions; `hashed` names what the numbers depend on.
 
     `ranked_by` is the column that orders a board. `says` are further null rows: what each says to any question.
+    `glossary` defines every column.
     """
 
     name: str = ""
@@ -120,6 +121,7 @@ class EvalProtocol:
     controls: tuple[Row, ...] = ("none", "none*", "context", "constant", "echo", "target")
     ranked_by: str = ""
     says: ClassVar[Mapping[Row, str]] = {}
+    glossary: ClassVar[Mapping[str, str]] = {}
 
     def screening(self) -> Sequence[str]:
         """Tasks (with "{data}") that the unedited model is asked before cases are chosen; none: no `screen`."""

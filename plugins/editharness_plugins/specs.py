@@ -45,6 +45,12 @@ PROTOCOLS: tuple[ProtocolSpec, ...] = (
         paper="arXiv 2510.00625, section 5.2",
         ref="editharness_plugins.protocols.negation:Negation",
     ),
+    ProtocolSpec(
+        name="factcheck",
+        title="Fact-checking: is the statement called true?",
+        paper="arXiv 2510.00625, section 5.3",
+        ref="editharness_plugins.protocols.factcheck:FactCheck",
+    ),
 )
 
 # Where no sha256 stands, the publisher gives none and the file could not be checked: a run's record keeps what it read.

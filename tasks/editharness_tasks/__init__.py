@@ -8,8 +8,11 @@ from pathlib import Path
 from editharness.hooks import hookimpl
 from editharness.types import TaskFolder
 
+FOLDERS = ("negation", "factcheck")
+
 
 @hookimpl
 def register_tasks(register: Callable[[TaskFolder], None]) -> None:
     """Offer the folders beside this file."""
-    register(TaskFolder(Path(__file__).parent / "negation"))
+    for folder in FOLDERS:
+        register(TaskFolder(Path(__file__).parent / folder))
