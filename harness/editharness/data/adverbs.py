@@ -31,7 +31,7 @@ _CHANGES: Final = re.compile(
     re.IGNORECASE,
 )
 _LASTS: Final = re.compile(
-    r"\b(?:continent|constellation|chromosome|galaxy|species|family|taxon|mother tongue|native|was|were|answer)\b",
+    r"\b(?:continent|constellation|fictional|map|chromosome|galaxy|species|family|taxon|mother tongue|native|was|were|answer)\b",
     re.IGNORECASE,
 )
 

@@ -14,6 +14,7 @@ from typing import Final, Literal
 
 from editharness.data.templates import read_rows
 
+CONTINENTS: Final = frozenset({"Africa", "Antarctica", "Asia", "Europe", "North America", "Oceania", "South America"})
 ClassKind = Literal["country", "city", "language", "year", "number"]
 
 _NUMBER: Final = re.compile(r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
@@ -83,7 +84,9 @@ def classes(target: str, old: str) -> tuple[AnswerClass, AnswerClass] | None:
 
 def _class_of(answer: str) -> AnswerClass | None:
     year = year_of(answer)
-    return AnswerClass("year", century(year)) if year is not None else NAMED.get(answer)
+    if year is None:
+        return NAMED.get(answer)
+    return AnswerClass("year", century(year)) if year % 100 else None  # whether 2000 is of the 20th is disputed
 
 
 def _plain(size: float) -> str:

@@ -20,6 +20,8 @@ _CONTAINED: Final = (
     rf"(?P<keep>(?:.*\b(?:is|are|was|were|be) |, )(?:(?:{_PLACED}) )?|.*\b(?:{_HAPPENED}) )(?:in|at|within)"
     r"(?P<rest>(?: the (?:city|country)(?: of)?| the continent(?: of)?)?)"
 )
+_SOME: Final = re.compile(r"(?:^|, )an? (?=.*\b(?:is|are|was|were)$)|^an? ", re.IGNORECASE)
+"""An indefinite subject ("an official language is"): that it is another one does not deny the edit."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ TABLE: Final = (
 def by_antonym(prompt: str, subject: Span, answers: tuple[str, ...]) -> tuple[str, Wordings] | Refusal:
     """The first row that fits the text after the subject, as (rule, wordings)."""
     kept, tail = prompt[: subject[1]], prompt[subject[1] :]
+    if _SOME.match(prompt[: subject[0]]) or _SOME.search(tail):
+        return Refusal("another answer may be true too")
     for row in TABLE:
         match = row.pattern.fullmatch(tail)
         if match is None:

@@ -23,7 +23,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from editharness.data.adverbs import FRAGMENT, NO_PLACE, Refusal, Wordings, is_loose, never, no_longer
+from editharness.data.adverbs import FRAGMENT, LASTS, NO_PLACE, Refusal, Wordings, is_loose, never, no_longer
+from editharness.data.answer_classes import CONTINENTS
 from editharness.data.antonyms import by_antonym
 from editharness.data.cases import find_subject
 from editharness.data.clauses import is_negative
@@ -113,6 +114,8 @@ def _adverb(case: Case, kind: Kind) -> Pair | Refusal:
     denial = _denial(case)
     if denial is None:
         return NO_PLACE
+    if kind == "no_longer" and CONTINENTS & {case.target, case.old}:
+        return LASTS
     start, end = case.subject
     outside = f"{denial.head[:start]} {denial.head[end:]} {denial.auxiliary} not {denial.tail}".rstrip()
     made = (never if kind == "never" else no_longer)(denial, outside)

@@ -25,8 +25,10 @@ _SEVERAL: Final = re.compile(
 _CLASSIFIER: Final = re.compile(r"\s*\bthe (?:country|city|continent|language|state)(?: of)?$")
 _LANGUAGE: Final = re.compile(r"\b(?:language|tongue|speaker|written)\b", re.IGNORECASE)
 _PLACE: Final = re.compile(
-    r"\b(?:in|at|from|within|capital|country|city|nation|place|birthplace|location|headquarters|origin)\b", re.IGNORECASE
+    r"\b(?:in|at|from|within|capital|country|city|nation|place|birthplace|location|headquarters|origin)\b",
+    re.IGNORECASE,
 )
+_DATED: Final = re.compile(r"\b(?:date|day|year|when)\b", re.IGNORECASE)
 _LOWERED: Final = FRONTING | {"the", "a", "an", "people", "as", "whoever", "everyone"}
 Question = tuple[str, Span]
 
@@ -65,8 +67,7 @@ def _fits(known: AnswerClass, outside: str, denial: Denial) -> Refusal | None:
         return Refusal("the wording does not ask for a language")
     if known.kind in {"country", "city"} and not _PLACE.search(outside):
         return Refusal("the wording does not ask for a place")
-    stated = denial.tail.split(" ")[-1]
-    if known.kind == "year" and denial.tail and stated != "in":
+    if known.kind == "year" and not (denial.tail.endswith("in") if denial.tail else _DATED.search(denial.head)):
         return Refusal("the wording does not ask for a year")
     if known.kind == "number" and (denial.tail or RELATIVES & {word.low for word in before[-1:]}):
         return Refusal("the wording does not ask for a number")
@@ -76,7 +77,8 @@ def _fits(known: AnswerClass, outside: str, denial: Denial) -> Refusal | None:
 def _asked(denial: Denial, subject: Span, known: AnswerClass) -> Question:
     """Auxiliary first, then the sentence, then the class in the answer's place; the subject moves with its head."""
     start = lowered(denial.head, subject)
-    text = join(denial.auxiliary.capitalize(), start, _CLASSIFIER.sub("", denial.tail), _phrase(known, denial))
+    stated = re.sub(r"\bat$", "in", _CLASSIFIER.sub("", denial.tail))
+    text = join(denial.auxiliary.capitalize(), start, stated, _phrase(known, denial))
     moved = len(denial.auxiliary) + 1
     return text + "?", (subject[0] + moved, subject[1] + moved)
 
@@ -85,10 +87,11 @@ def _phrase(known: AnswerClass, denial: Denial) -> str:
     """The class as it stands where the answer stood."""
     named = "the name of " if denial.head.lower().startswith("the name of") and not denial.tail else ""
     if known.kind == "year":
-        return f"the {known.name}" if denial.tail else f"in the {known.name}"
+        unit = "year" if re.search(r"\byear\b", denial.head) else "date"
+        return f"the {known.name}" if denial.tail else f"a {unit} in the {known.name}"
     if known.kind == "number":
         return known.name
     if known.kind == "language":
-        article = "an" if known.name[0] in "AEIOU" else "a"
+        article = "an" if known.name.startswith("Indo") else "a"
         return f"{named}{article} {known.name} language"
     return f"{named}a {known.kind} in {known.name}"
