@@ -18,12 +18,12 @@ from editharness.data.denial import Denial, join, split_verb
 from editharness.data.lemma import participle, past, third_person
 
 _ONCE: Final = re.compile(
-    r"\b(?:born|birth|birthplace|die[ds]?|death|pass(?:ed)? away|expired?|succumb(?:ed)?|los[et] their life|life|burial|"
-    r"date|year|day|when|time|originally|to debut)\b",
+    r"\b(?:born|birth|birthplace|die[ds]?|death|pass(?:ed)? away|expired?|succumb(?:ed)?|los[et] their life|life|"
+    r"burial|date|year|day|when|time|originally|to debut)\b",
     re.IGNORECASE,
 )
 _CHANGES: Final = re.compile(
-    r"\b(?:located|based|headquarter(?:s|ed)?|employ(?:ed|er)|works?|plays?|positions?|citizen(?:ship)?|capital|"
+    r"\b(?:located|based(?! (?:up)?on)|headquarter(?:s|ed)?|employ(?:ed|er)|works?|plays?|positions?|citizen(?:ship)?|capital|"
     r"official|occupation|profession|professional|owner|owned|affiliated|member|religion|twin|clubs?|teams?|league|"
     r"spouse|married|coach|chief|chairperson|head|currency|seat|expertise|domain|area of work|fields? of work|"
     r"specialize|belongs?|represented|representing|label|record company|associated|main language)\b"
@@ -31,7 +31,8 @@ _CHANGES: Final = re.compile(
     re.IGNORECASE,
 )
 _LASTS: Final = re.compile(
-    r"\b(?:continent|constellation|fictional|map|chromosome|galaxy|species|family|taxon|mother tongue|native|was|were|answer)\b",
+    r"\b(?:continent|constellation|fictional|map|chromosome|galaxy|species|family|taxon|mother tongue|native|was|were|"
+    r"answer)\b",
     re.IGNORECASE,
 )
 

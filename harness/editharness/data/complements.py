@@ -155,8 +155,12 @@ def _contrast(case: Case, kind: Kind) -> Pair | Refusal:
     if is_negative(case.old) or is_negative(case.target):
         return Refusal("an answer that is negative")
     opening = _opening(case.prompt[case.subject[1] :])
-    negated = join(denial.head, denial.auxiliary, "not", denial.tail)
-    wordings = join(negated, case.old, "but", opening), join(f"{case.prompt} {case.target},", "not", opening)
+    if not all(_article_fits(opening, answer) for answer in (case.old, case.target)):
+        return Refusal("article does not fit the answer")
+    wordings = (
+        join(denial.text, case.old, "but", opening),
+        join(f"{denial.affirmed(case.prompt)} {case.target},", "not", opening),
+    )
     return _pair(kind, f"but/not {opening}".rstrip(), wordings, case.subject)
 
 
@@ -167,6 +171,12 @@ def _opening(tail: str) -> str:
     while start and found[start - 1].lower() in PREPOSITIONS | ARTICLES:
         start -= 1
     return " ".join(found[start:])
+
+
+def _article_fits(opening: str, answer: str) -> bool:
+    """Whether a prompt's last word, if it is "a" or "an", may stand before the answer."""
+    last = opening.split(" ")[-1].lower()
+    return last not in {"a", "an"} or (last == "an") == (answer[:1].lower() in set("aeiou"))
 
 
 def _contradictory(case: Case, kind: Kind) -> Pair | Refusal:

@@ -45,6 +45,19 @@ class Denial:
         return self.auxiliary in {"was", "were", "did", "had"}
 
     @property
+    def text(self) -> str:
+        """The negated prompt itself."""
+        denied = "cannot" if self.auxiliary == "can" else join(self.auxiliary, "not")
+        return join(self.head, denied, self.tail)
+
+    def affirmed(self, prompt: str) -> str:
+        """The same words without "not"; `prompt` itself where do-support changed the verb.
+
+        Unlike the prompt it has the verb or article that the negation had to add: "{} owner" -> "{} owner is".
+        """
+        return prompt if self.operator == "do" else join(self.head, self.auxiliary, self.tail)
+
+    @property
     def plural(self) -> bool:
         """Whether the auxiliary is a plural: are, do, have."""
         return self.auxiliary in {"are", "were", "do", "have"}

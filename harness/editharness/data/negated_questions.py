@@ -11,13 +11,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from editharness.data.adverbs import Refusal
 from editharness.data.cases import find_subject
 from editharness.data.clauses import is_negative
 from editharness.data.negation import negate_question
 from editharness.data.records import RecordFault
+from editharness.data.words import PREPOSITIONS, words
 from editharness.types import Case, Span
+
+_PLACES: Final = PREPOSITIONS | {"where", "when"}
 
 
 @dataclass(frozen=True)
@@ -42,14 +46,27 @@ def negated_question(case: Case) -> NegatedQuestion | Refusal:
     if is_negative(before) or is_negative(after):
         return Refusal("negative already")
     made = negate_question(case.question, (start, end))
-    if made is None:
+    if made is None or "not," in made.prompt:
         return Refusal("a question of no known build")
-    added = len(made.prompt) - len(case.question.rstrip().removesuffix("?").rstrip() + "?")
+    if made.rule == "after_be" and words(before)[0].low in _PLACES:
+        return _not_last(case.question, (start, end))
     kept = made.prompt.startswith(case.question[:end])
-    moved = 0 if kept else added
+    moved = 0 if kept else len(made.prompt) - len(_marked(case.question))
     if made.prompt[start + moved : end + moved] != case.subject_text:
         return Refusal("the subject cannot be found again")
     return NegatedQuestion(made.prompt, (start + moved, end + moved), kept, made.rule)
+
+
+def _marked(question: str) -> str:
+    """The question with its question mark."""
+    return question.rstrip().removesuffix("?").rstrip() + "?"
+
+
+def _not_last(question: str, subject: Span) -> NegatedQuestion | Refusal:
+    """ "In which country is X not?": after a place or a time "not" goes behind the noun phrase, if that is last."""
+    if question[subject[1] :].strip(" ?"):
+        return Refusal("a question of no known build")
+    return NegatedQuestion(_marked(question)[:-1] + " not?", subject, True, "last")
 
 
 def question_coverage(cases: Iterable[Case]) -> Counter[str]:
