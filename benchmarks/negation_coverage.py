@@ -38,9 +38,10 @@ def table(name: str, cases: Sequence[Case]) -> str:
     lines = [f"**{name}**, {len(cases)} cases", "", "| kind | made | share | refused |", "| --- | --- | --- | --- |"]
     for kind, counts in rows.items():
         made = sum(count for reason, count in counts.items() if reason.startswith("made"))
-        others = Counter({reason: count for reason, count in counts.items() if reason != "made"})
-        told = "; ".join(f"{reason} {count}" for reason, count in others.most_common()) or "none"
-        lines.append(f"| {kind} | {made} | {made / len(cases):.1%} | {told} |")
+        kept = f" (key kept {counts['made, key kept']})" if "made, key kept" in counts else ""
+        refused = Counter({reason: count for reason, count in counts.items() if not reason.startswith("made")})
+        told = "; ".join(f"{reason} {count}" for reason, count in refused.most_common()) or "none"
+        lines.append(f"| {kind} | {made}{kept} | {made / len(cases):.1%} | {told} |")
     return "\n".join(lines)
 
 

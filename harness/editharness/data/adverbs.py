@@ -23,8 +23,8 @@ _ONCE: Final = re.compile(
     re.IGNORECASE,
 )
 _CHANGES: Final = re.compile(
-    r"\b(?:located|based(?! (?:up)?on)|headquarter(?:s|ed)?|employ(?:ed|er)|works?|plays?|positions?|citizen(?:ship)?|capital|"
-    r"official|occupation|profession|professional|owner|owned|affiliated|member|religion|twin|clubs?|teams?|league|"
+    r"\b(?:located|based(?! (?:up)?on)|headquarter(?:s|ed)?|employ(?:ed|er)|works?|plays?|positions?|"
+    r"citizen(?:ship)?|capital|official|occupation|profession|professional|owner|owned|affiliated|member|religion|twin|clubs?|teams?|league|"
     r"spouse|married|coach|chief|chairperson|head|currency|seat|expertise|domain|area of work|fields? of work|"
     r"specialize|belongs?|represented|representing|label|record company|associated|main language)\b"
     r"|\b(?:is|are|,) not in$",

@@ -14,7 +14,7 @@ from typing import Final
 from editharness.data.adverbs import Refusal
 from editharness.data.answer_classes import AnswerClass, classes
 from editharness.data.denial import Denial, join
-from editharness.data.words import FRONTING, RELATIVES, words
+from editharness.data.words import FRONTING, words
 from editharness.types import Span
 
 _SEVERAL: Final = re.compile(
@@ -47,19 +47,19 @@ def by_inference(denial: Denial, subject: Span, target: str, old: str) -> tuple[
     if known is None:
         return Refusal("classes of the answers not known, or the same")
     outside = denial.head[: subject[0]] + denial.head[subject[1] :] + " " + denial.tail
-    fits = _fits(known[0], outside, denial)
+    fits = _fits(known[0], subject, outside, denial)
     if isinstance(fits, Refusal):
         return fits
     yes, no = (_asked(denial, subject, one) for one in known)
     return known[0].kind, yes, no
 
 
-def _fits(known: AnswerClass, outside: str, denial: Denial) -> Refusal | None:
+def _fits(known: AnswerClass, subject: Span, outside: str, denial: Denial) -> Refusal | None:
     """Whether a yes/no question can be asked of this sentence about an answer of this kind."""
-    before = words(outside)
+    before = words(denial.head[: subject[0]])
     if denial.operator not in {"be", "do"} or "," in denial.head or '"' in denial.head:
         return Refusal("no sentence whose verb can be fronted")
-    if before[:1] and before[0].low in FRONTING | {"it"}:
+    if before and before[0].low in FRONTING:
         return Refusal("no sentence whose verb can be fronted")
     if _SEVERAL.search(outside):
         return Refusal("another answer may be true too")
@@ -69,7 +69,7 @@ def _fits(known: AnswerClass, outside: str, denial: Denial) -> Refusal | None:
         return Refusal("the wording does not ask for a place")
     if known.kind == "year" and not (denial.tail.endswith("in") if denial.tail else _DATED.search(denial.head)):
         return Refusal("the wording does not ask for a year")
-    if known.kind == "number" and (denial.tail or RELATIVES & {word.low for word in before[-1:]}):
+    if known.kind == "number" and denial.tail:
         return Refusal("the wording does not ask for a number")
     return None
 
