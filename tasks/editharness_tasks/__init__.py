@@ -11,5 +11,6 @@ from editharness.types import TaskFolder
 
 @hookimpl
 def register_tasks(register: Callable[[TaskFolder], None]) -> None:
-    """Offer the folders beside this file."""
-    register(TaskFolder(Path(__file__).parent / "negation"))
+    """Offer the folders beside this file, one per protocol."""
+    for protocol in ("negation", "sequential"):
+        register(TaskFolder(Path(__file__).parent / protocol))
