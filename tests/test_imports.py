@@ -31,6 +31,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "forms",
         "documents",
         "host inplace lm plan controls seeing",
+        "health",
         "editing asking preparing",
         "runner recording",
         "cli testing",

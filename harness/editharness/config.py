@@ -27,6 +27,7 @@ class RunConfig:
     seed: int = 0
     schedule: Schedule = Schedule(size=100, carry=True)  # noqa: RUF009  frozen
     checkpoints: tuple[int, ...] = ()
+    stop_on_collapse: bool = False
     dtype: str = "float32"
     device: str = "cpu"
     batch_size: int = 64
@@ -55,6 +56,7 @@ class RunConfig:
         words += ["--edits", str(self.edits), "--schedule", str(self.schedule), "--seed", str(self.seed)]
         words += ["--dtype", self.dtype]
         words += ["--checkpoints", ",".join(map(str, self.checkpoints))] if self.checkpoints else []
+        words += ["--stop-on-collapse"] if self.stop_on_collapse else []
         for flag in ("preset", "revision", "limit", "corpus", "train"):
             words += [f"--{flag}", str(plain[flag])] if plain[flag] is not None else []
         for flag, pairs in (("--data", plain["data"]), ("--set", self.settings)):

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from editharness.documents import Document
 from editharness.forms import find_form
 from editharness.plan import Asked
-from editharness.protocol import Answer, Answers, Column, EvalProtocol, Row
+from editharness.protocol import Answer, Answers, Column, EvalProtocol, Row, Series
 from editharness.types import Case
 
 NULL_ROWS: tuple[Row, ...] = ("constant", "echo", "target")
@@ -84,7 +84,18 @@ def columns_of(
     protocol: EvalProtocol, answers: Mapping[Row, Sequence[Answer]], cases: Sequence[Case]
 ) -> dict[Row, tuple[Column, ...]]:
     """The protocol's columns of every row: controls first, in the protocol's order, the method last."""
-    by_id = {case.id: case for case in cases}
-    written = {case.id: place for place, case in enumerate(cases, start=1)}
     order = [*(row for row in protocol.controls if row in answers), *(r for r in answers if r not in protocol.controls)]
-    return {row: tuple(protocol.summarise(row, Answers(by_id, answers[row], written))) for row in order}
+    return {row: tuple(protocol.summarise(row, _joined(answers[row], cases))) for row in order}
+
+
+def series_of(
+    protocol: EvalProtocol, answers: Mapping[Row, Sequence[Answer]], cases: Sequence[Case]
+) -> dict[Row, tuple[Series, ...]]:
+    """The protocol's series of every row that has some."""
+    found = {row: tuple(protocol.series(row, _joined(own, cases))) for row, own in answers.items()}
+    return {row: series for row, series in found.items() if series}
+
+
+def _joined(answers: Sequence[Answer], cases: Sequence[Case]) -> Answers:
+    places = {case.id: place for place, case in enumerate(cases, start=1)}
+    return Answers({case.id: case for case in cases}, answers, places)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from editharness.errors import EditError, EditHarnessError, PluginError
+from editharness.health import Gauge, Reading, Watch
 from editharness.host import LocalHost
 from editharness.method import Method
 from editharness.patch import Patch, join
@@ -20,30 +21,36 @@ Applied = Callable[[Step], None]
 
 @dataclass(frozen=True)
 class Arm:
-    """An arm as written: where each edit stands, what became of it, and the seconds that editing took."""
+    """An arm as written: where each edit stands, what became of it, and the seconds that editing took.
+
+    `readings`: the model's health while it was written; `collapsed`: after how many edits it was first seen gone.
+    """
 
     name: str
     layout: ArmLayout
     statuses: tuple[Status, ...]
     seconds: float
+    readings: tuple[Reading, ...] = ()
+    collapsed: int | None = None
 
 
 def write_arm(
     name: str, spec: MethodSpec, method: Method[Any], edits: Sequence[Edit], schedule: Schedule,
     host: LocalHost, timeline: Timeline, applied: Applied = lambda step: None, state: State | None = None,
-    checkpoints: Collection[int] = (),
+    checkpoints: Collection[int] = (), gauge: Gauge | None = None,
 ) -> Arm:  # fmt: skip
     """Run `method` over `edits` under `schedule` (already limited to the method's batch) and journal every step.
 
     `state` is what the method prepared; `checkpoints` are the numbers of edits after which the
-    model will be asked. A plugin that raises anything but an error of ours stops the run with its name;
-    one failed edit does not.
+    model will be asked; `gauge` measures its health, and may end the arm, whose remaining edits are then skipped.
+    A plugin that raises anything but an error of ours stops the run with its name; one failed edit does not.
     """
     place = layout(name, [edit.id for edit in edits], schedule)
     statuses: list[Status] = []
     seconds = 0.0
     host.reseed(name)
     viewed = _View(name, method, host, timeline, place, checkpoints)
+    watch = Watch(gauge, timeline, place, viewed.asked)
     steps = _carried(name, method, edits, schedule, host, timeline, state or {}) if schedule.carry else _alone(
         method, edits, schedule, host, timeline, state or {}
     )  # fmt: skip
@@ -57,8 +64,23 @@ def write_arm(
         statuses += step.statuses
         applied(step)
         host.progress(len(step.statuses), len(edits), name)
+        if watch.stops(viewed.step, replace(place, viewed=viewed.places).place(viewed.step, "checkpoint")):
+            place = replace(place, stopped=watch.collapsed)
+            break
+    for skipped in _skipped(edits[len(statuses) :] if place.stopped else (), schedule, place.stopped):
+        viewed.add(None)
+        statuses += skipped
+        applied(Step(None, {}, skipped))
+        host.progress(len(skipped), len(edits), name)
     _check(spec, edits, statuses)
-    return Arm(name, replace(place, viewed=viewed.places), tuple(statuses), seconds)
+    written = replace(place, viewed=viewed.places)
+    return Arm(name, written, tuple(statuses), seconds, tuple(watch.readings), watch.collapsed)
+
+
+def _skipped(edits: Sequence[Edit], schedule: Schedule, after: int | None) -> Iterator[tuple[Status, ...]]:
+    """The statuses of the steps that are left of an arm that ends early."""
+    for batch in _grouped(edits, schedule):
+        yield tuple(Status(edit.id, "skipped", f"the model had collapsed after {after} edits") for edit in batch)
 
 
 class _View:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -23,13 +24,15 @@ class ArmLayout:
     """Where an arm's edits stand: the step that holds each case, and whether steps build on each other.
 
     `viewed` names, by step, the place that stands for a carried step at the end or at a checkpoint, where a method
-    shows another model there than it carries on.
+    shows another model there than it carries on. `stopped`: after so many facts the arm was written no further, and
+    its later checkpoints are not asked.
     """
 
     arm: str
     step_of: Mapping[str, int]
     carry: bool
     viewed: Mapping[int, StateId] = field(default_factory=dict)
+    stopped: int | None = None
 
     @cached_property
     def written(self) -> Mapping[int, int]:
@@ -51,6 +54,10 @@ class ArmLayout:
             ends = _shortened(sorted(self.written.values()))
             raise UsageError(f"--checkpoints {edits}: no batch ends there; batches end at {ends} edits")
         return steps[0]
+
+    def reached(self, edits: int) -> int:
+        """How many of the first `edits` facts were really written."""
+        return edits if self.stopped is None else min(edits, self.stopped)
 
     def place(self, step: int, moment: Moment) -> StateId:
         """The place in the timeline where the model after `step` stands, as it is asked at `moment`."""
@@ -106,14 +113,23 @@ class Checkpoints:
     at: tuple[int, ...] = ()
     seed: int = 0
 
+    def cohort(self, place: int) -> int | None:
+        """The cohort (from 0) of the fact written at a place, counted from 1; none after the last checkpoint."""
+        index = bisect_left(self.at, place)
+        return index * min(COHORTS, len(self.at)) // len(self.at) if index < len(self.at) else None
+
+    def spans(self) -> list[tuple[int, int]]:
+        """The first and the last place of every cohort, in order."""
+        found: dict[int, tuple[int, int]] = {}
+        for start, end in zip([0, *self.at], self.at, strict=False):
+            first, _ = found.get(cohort := self.cohort(end) or 0, (start + 1, end))
+            found[cohort] = (first, end)
+        return list(found.values())
+
     def cohorts(self, order: Sequence[str]) -> dict[str, int]:
-        """Case -> its cohort (from 0), by its place in `order`; cases after the last checkpoint have none."""
-        ends = [end for end in self.at if end <= len(order)]
-        of_end = {end: i * min(COHORTS, len(ends)) // len(ends) for i, end in enumerate(ends)}
-        found: dict[str, int] = {}
-        for start, end in zip([0, *ends], ends, strict=False):
-            found |= dict.fromkeys(order[start:end], of_end[end])
-        return found
+        """Case -> its cohort, by its place in `order`; cases after the last checkpoint have none."""
+        placed = ((case, self.cohort(place)) for place, case in enumerate(order, start=1))
+        return {case: cohort for case, cohort in placed if cohort is not None}
 
     def sampled(self, order: Sequence[str]) -> frozenset[str]:
         """At most fifty cases of each cohort, drawn by the seed."""
@@ -123,6 +139,25 @@ class Checkpoints:
             mine = [case for case in order if cohorts.get(case) == cohort]
             drawn.update(random.Random(f"{self.seed} {cohort}").sample(mine, min(COHORT_SIZE, len(mine))))
         return frozenset(drawn)
+
+
+def find_checkpoints(
+    at: Sequence[int], edits: int, effective: Schedule, seed: int, default: Callable[[Sequence[int]], Sequence[int]]
+) -> Checkpoints:
+    """When the carried arms are asked: `at`, or what `default` makes of the numbers of edits at which batches end.
+
+    Raises UsageError for what this schedule cannot give.
+    """
+    place = layout("", [str(i) for i in range(edits)], effective)
+    if not at:
+        return Checkpoints(tuple(default(sorted(place.written.values()))) if effective.carry else (), seed)
+    if not effective.carry:
+        raise UsageError(f"--checkpoints: under {effective} no edit builds on another; use sequential, batch:K or all")
+    if at[-1] > edits:
+        raise UsageError(f"--checkpoints {at[-1]}: only {edits} facts are written (--edits)")
+    for one in at:
+        place.checkpoint(one)
+    return Checkpoints(tuple(at), seed)
 
 
 def plan_documents(
@@ -169,9 +204,11 @@ def _asked_of(
     elif probe.moment != "checkpoint":
         for case in cases:
             step = arm.step(case.id, probe.moment)
-            yield case.id, arm.place(step, probe.moment), arm.written[step]
+            yield case.id, arm.place(step, probe.moment), arm.reached(arm.written[step])
     elif arm.carry:  # an arm that does not carry on, such as the control `context`, has no checkpoints
         for before, edits in zip([0, *checkpoints.at], checkpoints.at, strict=False):
+            if arm.reached(edits) < edits:
+                return
             step = arm.checkpoint(edits)
             for case_id in _cohort(probe, arm, cases, checkpoints, arm.checkpoint(before) if before else 0, step):
                 yield case_id, arm.place(step, "checkpoint"), edits

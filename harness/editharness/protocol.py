@@ -101,6 +101,33 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Point:
+    """Scores by case after `edits` written facts; `cohort`: places (first, last, from 1) of the facts it is about.
+
+    `cohort` None: of all that the series asks.
+    """
+
+    edits: int
+    cohort: tuple[int, int] | None
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Series:
+    """A quantity over the number of edits: a line, or, where its points have cohorts, a matrix.
+
+    `unit` "%": values are shares (`proportion`: in [0, 1], Wilson intervals); any other unit is shown as it is.
+    """
+
+    name: str
+    title: str
+    better: Better
+    points: Sequence[Point]
+    proportion: bool = True
+    unit: str = "%"
+
+
+@dataclass(frozen=True)
 class Selection:
     """The cases a protocol can use and, counted by reason, those it leaves out."""
 
@@ -113,7 +140,7 @@ class EvalProtocol:
     """Base of protocols. Override all four functions; `hashed` names what the numbers depend on.
 
     `ranked_by` is the column that orders a board. `says` are further null rows: what each says to any question.
-    `glossary` defines every column.
+    `glossary` gives every column that `summarise` may return its definition, by name.
     """
 
     name: str = ""
@@ -143,9 +170,17 @@ class EvalProtocol:
         """Which task is asked of which arm at which moment; `checkpoints` are numbers of edits, in order."""
         raise NotImplementedError
 
+    def checkpoints(self, ends: Sequence[int]) -> Sequence[int]:
+        """Where to ask if the user names no checkpoints; `ends`: numbers of edits at which batches end, in order."""
+        return ()
+
     def summarise(self, row: Row, answers: Answers) -> Sequence[Column]:
         """All answers of one row -> its columns. Pure."""
         raise NotImplementedError
+
+    def series(self, row: Row, answers: Answers) -> Sequence[Series]:
+        """All answers of one row -> what is shown over the number of edits. Pure."""
+        return ()
 
     def hashed(self) -> Mapping[str, Any]:
         """Prompts, stops, lengths, scorer: everything that moves numbers."""

@@ -12,9 +12,9 @@ from typing import Any
 
 from editharness.registry import Registry
 from editharness.runner import Outcome
-from editharness.stats import summarise_column
+from editharness.stats import summarise_column, summarise_series
 from editharness.store import record as r
-from editharness.store.write import RECORD, RunFolder, score_lines
+from editharness.store.write import RECORD, RunFolder, score_lines, series_lines
 from editharness.types import Status
 
 PACKAGES = ("editharness", "torch", "transformers", "tokenizers", "lm_eval", "datasets", "numpy", "pluggy")
@@ -28,10 +28,7 @@ def write_run(outcome: Outcome, registry: Registry) -> Path:
         record,
         samples=_samples(outcome),
         edits=_edits(outcome),
-        scores=score_lines(
-            {row: {c.name: (c.values, c.proportion) for c in columns} for row, columns in outcome.columns.items()},
-            _subjects(outcome),
-        ),
+        scores=_scores(outcome),
     )
 
 
@@ -62,6 +59,7 @@ def make_record(outcome: Outcome, registry: Registry, run_id: str) -> r.RunRecor
         ),
         versions=_versions(),
         training=_training(outcome),
+        health=_health(outcome),
         partial=config.limit is not None and config.limit < len(outcome.cases),
     )
 
@@ -125,6 +123,15 @@ def _training(outcome: Outcome) -> r.TrainingFacts | None:
     return r.TrainingFacts(len(outcome.train.cases), outcome.train.left_out, made.seconds, made.kept)
 
 
+def _health(outcome: Outcome) -> r.HealthFacts | None:
+    gauge = outcome.gauge
+    if gauge is None:
+        return None
+    collapsed = {name: arm.collapsed for name, arm in outcome.arms.items() if arm.collapsed is not None}
+    stopped = any(arm.layout.stopped is not None for arm in outcome.arms.values())
+    return r.HealthFacts(len(gauge.ids), gauge.uniform, collapsed, stopped)
+
+
 def _outcomes(statuses: list[Status]) -> r.Outcomes:
     count = Counter(status.outcome for status in statuses)
     reasons = Counter(status.reason for status in statuses if status.reason)
@@ -138,9 +145,17 @@ def _rows(outcome: Outcome) -> tuple[r.RowScores, ...]:
             row=row,
             kind="control" if row in outcome.controls else "method",
             columns=tuple(summarise_column(column, subjects) for column in columns),
+            series=tuple(summarise_series(series, subjects) for series in outcome.series.get(row, ())),
         )
         for row, columns in outcome.columns.items()
     )
+
+
+def _scores(outcome: Outcome) -> Iterator[Mapping[str, Any]]:
+    """Everything that the record's numbers are computed from, by case."""
+    columns = {row: {c.name: (c.values, c.proportion) for c in made} for row, made in outcome.columns.items()}
+    yield from score_lines(columns, _subjects(outcome))
+    yield from series_lines(outcome.series)
 
 
 def _subjects(outcome: Outcome) -> dict[str, str]:

@@ -21,19 +21,20 @@ from typing import Any, Protocol, cast
 from editharness.asking import ask, chat_renderer, task_forms
 from editharness.cache import cache_folder
 from editharness.config import RunConfig
-from editharness.controls import columns_of, rows_of
+from editharness.controls import columns_of, rows_of, series_of
 from editharness.data.corpus import find_corpus
 from editharness.data.load import load_cases
 from editharness.documents import Render
 from editharness.editing import Arm, write_arm
-from editharness.errors import MethodError, ModelError, UsageError
+from editharness.errors import MethodError, ModelError, NotCachedError, UsageError
+from editharness.health import Gauge, text_loss
 from editharness.host import LocalHost
 from editharness.method import Method
 from editharness.models.load import LoadedModel, load_model
-from editharness.plan import Checkpoints, layout, plan_documents
+from editharness.plan import Checkpoints, find_checkpoints, plan_documents
 from editharness.preparing import Prepared, Train, find_train, prepare
 from editharness.presets import Resolved, choose, load_presets, model_facts, resolve
-from editharness.protocol import Answer, Answers, Column, EvalProtocol, Probe, Row, Selection
+from editharness.protocol import Answer, Answers, Column, EvalProtocol, Probe, Row, Selection, Series
 from editharness.registry import Registry
 from editharness.seeing import show_arms
 from editharness.timeline import Timeline
@@ -44,6 +45,8 @@ UNTOUCHED = "none"
 ALONE = Schedule(1, carry=False)
 """How the control `context` is always run: one fact is told at a time, so that all boards have the same row."""
 CORPUS_DOCUMENTS = 100_000
+HEALTH_DOCUMENTS = 1000
+"""Of so many texts at the head of the corpus a few are measured."""
 SCREENED_AT_ONCE = 200
 
 
@@ -93,6 +96,8 @@ class Outcome:
     effective: Schedule
     arms: Mapping[str, Arm]
     columns: Mapping[Row, tuple[Column, ...]]
+    series: Mapping[Row, tuple[Series, ...]]
+    gauge: Gauge | None
     controls: tuple[Row, ...]
     answers: Mapping[Row, Sequence[Answer]]
     seconds: Mapping[str, float]
@@ -124,7 +129,8 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
     resolved = resolve(method_spec, _preset(method_spec, config, loaded), config.settings)
     registry.run_started(config)
     effective = ALONE if config.method == CONTEXT else config.schedule.limited(method_spec.max_batch)
-    checkpoints = _checkpoints(config, effective)
+    checkpoints = find_checkpoints(config.checkpoints, config.edits, effective, config.seed, protocol.checkpoints)
+    gauge = _gauge(config, effective, loaded)
     host = _host(config, loaded, report)
     timeline = Timeline(loaded.model, host.masters, digest=loaded.digest)
     entry = registry.methods[config.method]
@@ -136,7 +142,7 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
         _editors(registry, config, method_spec, resolved, effective, prepared.state),
         {name: show_arms(protocol.arms(cases), cases, registry.method(name).sees, train.cases)
          for name in (CONTEXT, config.method)},
-        registry, host, timeline, clock, report, checkpoints,
+        registry, host, timeline, clock, report, checkpoints, gauge,
     )  # fmt: skip
     asked = plan_documents(
         protocol.probes(effective, checkpoints.at), data_spec.name, cases[: config.limit],
@@ -152,10 +158,13 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
         raise MethodError(f"method {config.method!r} did not leave the model as it found it")
     answers = rows_of(answered, asked, cases[: config.limit], tuple(arms), protocol)
     columns = columns_of(protocol, answers, cases[: config.limit])
+    series = series_of(protocol, answers, cases[: config.limit])
+    lost = text_loss({name: arm.readings for name, arm in arms.get(config.method, {}).items()})
     return Outcome(
         config, method_spec, resolved, protocol_spec, protocol.digest(), protocol.ranked_by, data, selection, cases,
         train, prepared, loaded, digest_after,
-        effective, arms.get(config.method, {}), columns, protocol.controls, answers, clock.seconds, peak_memory(),
+        effective, arms.get(config.method, {}), columns,
+        {**series, config.method: (*series.get(config.method, ()), *lost)}, gauge, protocol.controls, answers, clock.seconds, peak_memory(),
     )  # fmt: skip
 
 
@@ -181,7 +190,7 @@ def _editors(
 
 def _write_arms(
     editors: Sequence[Editor], edits: Mapping[Row, Mapping[str, Sequence[Edit]]], registry: Registry, host: LocalHost,
-    timeline: Timeline, clock: Clock, report: Reporter, checkpoints: Checkpoints,
+    timeline: Timeline, clock: Clock, report: Reporter, checkpoints: Checkpoints, gauge: Gauge | None,
 ) -> dict[Row, dict[str, Arm]]:  # fmt: skip
     """Every row's arms; a fresh method object each, so that no arm sees another's state."""
     arms: dict[Row, dict[str, Arm]] = {}
@@ -192,7 +201,7 @@ def _write_arms(
             with clock.phase("controls" if editor.row == CONTEXT else "editing"):
                 arms.setdefault(editor.row, {})[name] = write_arm(
                     f"{editor.row}/{name}", editor.spec, method, arm_edits, editor.schedule, host, timeline,
-                    partial(registry.edits_applied, editor.row), editor.state, checkpoints.at,
+                    partial(registry.edits_applied, editor.row), editor.state, checkpoints.at, gauge,
                 )  # fmt: skip
     return arms
 
@@ -243,18 +252,21 @@ def _screened(
     return Selection(tuple(kept), refused, selection.facts)
 
 
-def _checkpoints(config: RunConfig, effective: Schedule) -> Checkpoints:
-    """When the carried arms are asked; raises UsageError for what this schedule cannot give, before any edit."""
-    if not config.checkpoints:
-        return Checkpoints()
-    if not effective.carry:
-        raise UsageError(f"--checkpoints: under {effective} no edit builds on another; use sequential, batch:K or all")
-    if config.checkpoints[-1] > config.edits:
-        raise UsageError(f"--checkpoints {config.checkpoints[-1]}: only {config.edits} facts are written (--edits)")
-    place = layout("", [str(i) for i in range(config.edits)], effective)
-    for edits in config.checkpoints:
-        place.checkpoint(edits)
-    return Checkpoints(config.checkpoints, config.seed)
+def _gauge(config: RunConfig, effective: Schedule, loaded: LoadedModel) -> Gauge | None:
+    """What measures the model's health where edits carry on; None where there is no text at hand and none is needed."""
+    if config.stop_on_collapse and not effective.carry:
+        raise UsageError(f"--stop-on-collapse: under {effective} no edit builds on another")
+    if config.method in (UNTOUCHED, CONTEXT) or not effective.carry:
+        return None
+    try:
+        # nothing is downloaded for a curve that nobody asked for
+        ask_hub = config.stop_on_collapse and not offline()
+        texts = find_corpus(config.corpus, loaded.folder, HEALTH_DOCUMENTS, offline=not ask_hub)
+    except NotCachedError as error:
+        if config.stop_on_collapse:
+            raise UsageError("--stop-on-collapse needs ordinary text: pass --corpus FILE, one per line") from error
+        return None
+    return Gauge(loaded.model, loaded.tokenizer, texts, stop=config.stop_on_collapse)
 
 
 def _load(config: RunConfig, registry: Registry) -> LoadedModel:

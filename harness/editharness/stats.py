@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from editharness.protocol import Better, Column
+    from editharness.protocol import Better, Column, Series
 
 _Z = 1.959963984540054
 """The 97.5 % quantile of the normal distribution: intervals are two-sided 95 %."""
@@ -33,6 +33,29 @@ class ColumnScore:
     low: float | None
     high: float | None
     n: int
+
+
+@dataclass(frozen=True)
+class PointScore:
+    """One point of a series: the mean over `n` cases after `edits` facts, of one cohort (first, last) or of all."""
+
+    edits: int
+    cohort: tuple[int, int] | None
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class SeriesScore:
+    """A series with its intervals; `unit` "%": shares, shown in per cent."""
+
+    name: str
+    title: str
+    better: Better
+    unit: str
+    points: tuple[PointScore, ...]
 
 
 def wilson(successes: float, n: float) -> tuple[float, float]:
@@ -90,6 +113,15 @@ def summarise_column(column: Column, clusters: Mapping[str, str]) -> ColumnScore
     """A protocol's column as one cell: mean, interval, n. `clusters` maps each case to its subject."""
     value, low, high = summarise_values(column.values, clusters, proportion=column.proportion)
     return ColumnScore(column.name, column.title, column.better, value, low, high, len(column.values))
+
+
+def summarise_series(series: Series, clusters: Mapping[str, str]) -> SeriesScore:
+    """A protocol's series, every point as a column would be. `clusters` maps each case to its subject."""
+    points = []
+    for point in series.points:
+        value, low, high = summarise_values(point.values, clusters, proportion=series.proportion)
+        points.append(PointScore(point.edits, point.cohort, value, low, high, len(point.values)))
+    return SeriesScore(series.name, series.title, series.better, series.unit, tuple(points))
 
 
 def summarise_values(

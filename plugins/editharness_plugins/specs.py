@@ -51,6 +51,12 @@ PROTOCOLS: tuple[ProtocolSpec, ...] = (
         paper="arXiv 2510.00625, section 5.3",
         ref="editharness_plugins.protocols.factcheck:FactCheck",
     ),
+    ProtocolSpec(
+        name="sequential",
+        title="Life under sequential edits",
+        paper="arXiv 2502.11177, section 7",
+        ref="editharness_plugins.protocols.sequential:Sequential",
+    ),
 )
 
 # Where no sha256 stands, the publisher gives none and the file could not be checked: a run's record keeps what it read.

@@ -8,11 +8,9 @@ from pathlib import Path
 from editharness.hooks import hookimpl
 from editharness.types import TaskFolder
 
-FOLDERS = ("negation", "factcheck")
-
 
 @hookimpl
 def register_tasks(register: Callable[[TaskFolder], None]) -> None:
-    """Offer the folders beside this file."""
-    for folder in FOLDERS:
-        register(TaskFolder(Path(__file__).parent / folder))
+    """Offer every folder beside this file that holds tasks."""
+    for folder in sorted({path.parent for path in Path(__file__).parent.glob("*/[!_]*.yaml")}):
+        register(TaskFolder(folder))

@@ -5,6 +5,7 @@ from editharness.store.record import (
     Config,
     Cost,
     DataFacts,
+    HealthFacts,
     MethodFacts,
     ModelFacts,
     Outcomes,
@@ -15,12 +16,13 @@ from editharness.store.record import (
     ScheduleFacts,
     run_id,
 )
-from editharness.store.write import RunFolder, check_writable, score_lines
+from editharness.store.write import RunFolder, check_writable, score_lines, series_lines
 
 __all__ = [
     "Config",
     "Cost",
     "DataFacts",
+    "HealthFacts",
     "MethodFacts",
     "ModelFacts",
     "Outcomes",
@@ -37,5 +39,6 @@ __all__ = [
     "read_scores",
     "run_id",
     "score_lines",
+    "series_lines",
     "verify",
 ]

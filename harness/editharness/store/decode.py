@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from editharness.stats import ColumnScore
+from editharness.stats import ColumnScore, PointScore, SeriesScore
 from editharness.store.fields import Fields
 from editharness.store.record import (
     SCHEMA,
     Config,
     Cost,
     DataFacts,
+    HealthFacts,
     MethodFacts,
     ModelFacts,
     Outcomes,
@@ -53,6 +54,7 @@ def decode(raw: object) -> RunRecord:
         cost=_cost(f.object("cost")),
         versions=f.named_texts("versions"),
         training=None if (training := f.maybe_object("training")) is None else _training(training),
+        health=None if not f.has("health") or (health := f.maybe_object("health")) is None else _health(health),
         partial=f.flag("partial"),
         notes=f.texts("notes"),
         files=f.named_texts("files"),
@@ -157,9 +159,11 @@ def _statuses(f: Fields) -> Outcomes:
 
 def _row(f: Fields) -> RowScores:
     kind = cast("RowKind", f.choice("kind", ("method", "control")))
-    row = RowScores(f.text("row"), kind, tuple(_column(column) for column in f.objects("columns")))
+    series = tuple(_series(one) for one in f.objects("series")) if f.has("series") else ()
+    row = RowScores(f.text("row"), kind, tuple(_column(column) for column in f.objects("columns")), series)
     f.end()
     _refuse_twins(f, "columns", [column.name for column in row.columns])
+    _refuse_twins(f, "series", [one.name for one in row.series])
     return row
 
 
@@ -174,11 +178,43 @@ def _column(f: Fields) -> ColumnScore:
         n=f.count("n"),
     )
     f.end()
-    if len({column.value is None, column.low is None, column.high is None, column.n == 0}) > 1:
-        raise f.refuse("value", "value, low and high are all there with n > 0, or all null with n = 0")
-    if column.low is not None and column.high is not None and column.low > column.high:
-        raise f.refuse("low", f"{column.low} is above high, {column.high}")
+    _refuse_half(f, column)
     return column
+
+
+def _series(f: Fields) -> SeriesScore:
+    series = SeriesScore(
+        name=f.text("name"),
+        title=f.text("title"),
+        better=cast("Any", f.choice("better", ("higher", "lower", "neither"))),
+        unit=f.text("unit"),
+        points=tuple(_point(point) for point in f.objects("points")),
+    )
+    f.end()
+    _refuse_twins(f, "points", [f"{point.edits} edits, cohort {point.cohort}" for point in series.points])
+    return series
+
+
+def _point(f: Fields) -> PointScore:
+    point = PointScore(
+        edits=f.count("edits"),
+        cohort=f.maybe_span("cohort"),
+        value=f.maybe_number("value"),
+        low=f.maybe_number("low"),
+        high=f.maybe_number("high"),
+        n=f.count("n"),
+    )
+    f.end()
+    _refuse_half(f, point)
+    return point
+
+
+def _refuse_half(f: Fields, score: ColumnScore | PointScore) -> None:
+    """A mean has bounds and cases, or there is none of all this."""
+    if len({score.value is None, score.low is None, score.high is None, score.n == 0}) > 1:
+        raise f.refuse("value", "value, low and high are all there with n > 0, or all null with n = 0")
+    if score.low is not None and score.high is not None and score.low > score.high:
+        raise f.refuse("low", f"{score.low} is above high, {score.high}")
 
 
 def _cost(f: Fields) -> Cost:
@@ -196,6 +232,12 @@ def _training(f: Fields) -> TrainingFacts:
     training = TrainingFacts(f.count("cases"), f.count("left_out"), f.number("seconds"), f.flag("kept"))
     f.end()
     return training
+
+
+def _health(f: Fields) -> HealthFacts:
+    health = HealthFacts(f.count("texts"), f.number("uniform"), f.named_counts("collapsed"), f.flag("stopped"))
+    f.end()
+    return health
 
 
 def _refuse_twins(f: Fields, key: str, names: list[str]) -> None:

@@ -116,6 +116,16 @@ class Fields:
         """An object or null."""
         return None if self._null(key) else self.object(key)
 
+    def maybe_span(self, key: str) -> tuple[int, int] | None:
+        """Two integers from 1, the second not below the first, or null."""
+        if self._null(key):
+            return None
+        values = self._list(key)
+        whole = all(isinstance(value, int) and not isinstance(value, bool) for value in values)
+        if not whole or len(values) != 2 or not 1 <= values[0] <= values[1]:
+            raise self.refuse(key, "must be two integers from 1, in order, or null")
+        return values[0], values[1]
+
     def _null(self, key: str) -> bool:
         return self._take(key) is None
 

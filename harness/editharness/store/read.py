@@ -7,7 +7,7 @@ import math
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,19 @@ _LARGEST_RECORD = 4 * 2**20
 _LARGEST_SCORES = 256 * 2**20
 
 
+ByCase = tuple[Mapping[str, float], bool]
+"""Score by case, and whether it is a proportion."""
+PointKey = tuple[str, str, int, tuple[int, int] | None]
+"""A point of a series: row, name of the series, edits, cohort."""
+
+
 @dataclass(frozen=True)
 class Scores:
-    """The scores by case behind a record: (row, column) -> (score by case, whether it is a proportion)."""
+    """The scores by case behind a record: those of (row, column), and those of each point of a series."""
 
     clusters: Mapping[str, str]
-    columns: Mapping[tuple[str, str], tuple[Mapping[str, float], bool]]
+    columns: Mapping[tuple[str, str], ByCase]
+    points: Mapping[PointKey, ByCase] = field(default_factory=dict)
 
 
 def find_records(paths: Sequence[Path]) -> list[Path]:
@@ -76,13 +83,30 @@ def verify(path: Path) -> list[str]:
     scores = read_scores(path.parent)
     if scores is None:
         return [*problems, f"{SCORES}: missing, so that nothing can be recomputed"]
+    return [*problems, *_columns_not_so(record, scores), *_points_not_so(record, scores)]
+
+
+def _columns_not_so(record: RunRecord, scores: Scores) -> Iterator[str]:
     for row in record.rows:
         for column in row.columns:
-            values, proportion = scores.columns.get((row.row, column.name), ({}, True))
-            again = (*summarise_values(values, scores.clusters, proportion=proportion), len(values))
+            again = _again(scores.columns.get((row.row, column.name)), scores.clusters)
             if not _same(again, (column.value, column.low, column.high, column.n)):
-                problems.append(f"row {row.row}, column {column.name}: the record says {column.value}, not {again[0]}")
-    return problems
+                yield f"row {row.row}, column {column.name}: the record says {column.value}, not {again[0]}"
+
+
+def _points_not_so(record: RunRecord, scores: Scores) -> Iterator[str]:
+    for row in record.rows:
+        for series in row.series:
+            for point in series.points:
+                again = _again(scores.points.get((row.row, series.name, point.edits, point.cohort)), scores.clusters)
+                if not _same(again, (point.value, point.low, point.high, point.n)):
+                    where = f"after {point.edits} edits" + (f", cohort {point.cohort}" if point.cohort else "")
+                    yield f"row {row.row}, series {series.name}, {where}: the record says {point.value}, not {again[0]}"
+
+
+def _again(found: ByCase | None, clusters: Mapping[str, str]) -> tuple[float | None, float | None, float | None, int]:
+    values, proportion = found or ({}, True)
+    return (*summarise_values(values, clusters, proportion=proportion), len(values))
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -109,16 +133,20 @@ def _bounded(path: Path, largest: int) -> bytes:
 
 def _scores(lines: Sequence[Any]) -> Scores:
     clusters: dict[str, str] = {}
-    columns: dict[tuple[str, str], tuple[Mapping[str, float], bool]] = {}
+    columns: dict[tuple[str, str], ByCase] = {}
+    points: dict[PointKey, ByCase] = {}
     for number, line in enumerate(lines, 1):
         f = Fields(line, f"line {number}")
         if f.has("clusters"):
             clusters.update(f.named_texts("clusters"))
+        elif f.has("series"):
+            point = (f.text("row"), f.text("series"), f.count("edits"), f.maybe_span("cohort"))
+            points[point] = (f.named_numbers("values"), f.flag("proportion"))
         else:
             key = (f.text("row"), f.text("column"))
             columns[key] = (f.named_numbers("values"), f.flag("proportion"))
         f.end()
-    return Scores(clusters, columns)
+    return Scores(clusters, columns, points)
 
 
 def _digest(path: Path) -> str | None:

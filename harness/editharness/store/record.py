@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from editharness.errors import RecordError
-from editharness.stats import ColumnScore
+from editharness.stats import ColumnScore, SeriesScore
 from editharness.store.portable import portable
 from editharness.types import Skipped
 
@@ -124,11 +124,15 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class RowScores:
-    """One row of the board: the method's or a control's, with its columns in the protocol's order."""
+    """One row of the board: the method's or a control's, with its columns in the protocol's order.
+
+    `series`: what was measured over the number of edits (records of earlier versions have none).
+    """
 
     row: str
     kind: RowKind
     columns: tuple[ColumnScore, ...]
+    series: tuple[SeriesScore, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,20 @@ class TrainingFacts:
 
 
 @dataclass(frozen=True)
+class HealthFacts:
+    """How far the edited model could still predict text: loss on `texts` texts, `uniform` being ln(vocabulary).
+
+    `collapsed`: arm -> edits written when its loss first was that of a uniform guess, or not finite; arms that never
+    got there are not named. `stopped`: whether such an arm was written no further (--stop-on-collapse).
+    """
+
+    texts: int
+    uniform: float
+    collapsed: Mapping[str, int] = field(default_factory=dict)
+    stopped: bool = False
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """One run: model x method and preset x protocol and data x schedule x edits x seed, and its answers in numbers.
 
@@ -177,6 +195,7 @@ class RunRecord:
     cost: Cost
     versions: Mapping[str, str]
     training: TrainingFacts | None = None
+    health: HealthFacts | None = None
     partial: bool = False
     notes: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)

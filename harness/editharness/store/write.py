@@ -10,15 +10,18 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from editharness.errors import RecordError
 from editharness.store.portable import portable
 from editharness.store.record import RunRecord, check_id
+
+if TYPE_CHECKING:
+    from editharness.protocol import Series
 
 RECORD = "record.json"
 SAMPLES = "samples.jsonl.gz"
@@ -92,6 +95,21 @@ def score_lines(
     for row, columns in rows.items():
         for column, (values, proportion) in columns.items():
             yield {"row": row, "column": column, "proportion": proportion, "values": dict(values)}
+
+
+def series_lines(rows: Mapping[str, Sequence[Series]]) -> Iterator[dict[str, Any]]:
+    """Further lines of scores.jsonl: row -> series, one line per point, with the scores by case."""
+    for row, series in rows.items():
+        for one in series:
+            for point in one.points:
+                yield {
+                    "row": row,
+                    "series": one.name,
+                    "edits": point.edits,
+                    "cohort": point.cohort,
+                    "proportion": one.proportion,
+                    "values": dict(point.values),
+                }
 
 
 def check_writable(path: Path) -> None:
