@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, cast
 
+from editharness.abilities import Ability, ask_abilities, load_abilities
 from editharness.asking import ask, chat_renderer, task_forms
 from editharness.cache import cache_folder
 from editharness.config import RunConfig
@@ -120,6 +121,7 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
     with clock.phase("model"):
         report.stage(f"loading {config.model}")
         loaded = _load(config, registry)
+    abilities = load_abilities(config.abilities, registry)
     render = chat_renderer(loaded.tokenizer)
     with clock.phase("screening"):
         selection = _screened(protocol, selection, config, registry, data_spec.name, loaded, render, report)
@@ -129,6 +131,8 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
     resolved = resolve(method_spec, _preset(method_spec, config, loaded), config.settings)
     registry.run_started(config)
     effective = ALONE if config.method == CONTEXT else config.schedule.limited(method_spec.max_batch)
+    if config.abilities and not effective.carry:
+        raise UsageError(f"--abilities: under {effective} no edit builds on another; use sequential, batch:K or all")
     checkpoints = find_checkpoints(config.checkpoints, config.edits, effective, config.seed, protocol.checkpoints)
     gauge = _gauge(config, effective, loaded)
     host = _host(config, loaded, report)
@@ -152,6 +156,8 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
     with clock.phase("asking"):
         report.stage("asking", asked.requests())
         answered = ask(asked, registry, timeline, loaded, config.batch_size, report.advance)
+    with clock.phase("abilities"):
+        able = _abilities(abilities, arms.get(config.method, {}), checkpoints, timeline, loaded, config, report)
     with clock.phase("digest"):
         digest_after = timeline.close()
     if digest_after != loaded.digest:
@@ -164,7 +170,8 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
         config, method_spec, resolved, protocol_spec, protocol.digest(), protocol.ranked_by, data, selection, cases,
         train, prepared, loaded, digest_after,
         effective, arms.get(config.method, {}), columns,
-        {**series, config.method: (*series.get(config.method, ()), *lost)}, gauge, protocol.controls, answers, clock.seconds, peak_memory(),
+        {**series, config.method: (*series.get(config.method, ()), *lost, *able)}, gauge,
+        protocol.controls, answers, clock.seconds, peak_memory(),
     )  # fmt: skip
 
 
@@ -204,6 +211,21 @@ def _write_arms(
                     partial(registry.edits_applied, editor.row), editor.state, checkpoints.at, gauge,
                 )  # fmt: skip
     return arms
+
+
+def _abilities(
+    abilities: Sequence[Ability], arms: Mapping[str, Arm], checkpoints: Checkpoints, timeline: Timeline,
+    loaded: LoadedModel, config: RunConfig, report: Reporter,
+) -> list[Series]:  # fmt: skip
+    """Along the first arm, which writes the facts plainly."""
+    arm = next(iter(arms.values()), None)
+    if not abilities or arm is None:
+        return []
+    report.stage("asking abilities", len(abilities))
+    return ask_abilities(
+        abilities, arm.layout, checkpoints.at, timeline, loaded, config.batch_size, config.ability_limit,
+        lambda done: report.advance(),
+    )  # fmt: skip
 
 
 def _ordered(cases: Sequence[Case], seed: int) -> list[Case]:

@@ -42,6 +42,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--schedule", default="batch:100", help="single, fresh:K, sequential, batch:K or all (default: %(default)s)"
     )
     parser.add_argument("--checkpoints", metavar="N,N,...", help="ask also after these numbers of edits")
+    parser.add_argument(
+        "--abilities", metavar="TASK,...", help="also ask these lm-eval tasks, or a preset: pocket, paper"
+    )
+    parser.add_argument("--ability-limit", type=_positive, metavar="N", help="only N questions of each of them")
     parser.add_argument("--data", action="append", default=[], metavar="NAME=FILE", help="the file of a data set")
     parser.add_argument("--train", type=Path, metavar="FILE", help="cases to train on, for data without a train split")
     parser.add_argument("--corpus", type=Path, help="text for second moments, one document per line")
@@ -108,6 +112,7 @@ def methods_asked(words: str, registry: Registry) -> list[str]:
 
 def configure(args: argparse.Namespace, method: str) -> RunConfig:
     """The configuration as typed, for one method; raises UsageError."""
+    from editharness.abilities import ability_names
     from editharness.config import RunConfig, parse_checkpoints, parse_files
     from editharness.options import parse_settings
 
@@ -124,6 +129,8 @@ def configure(args: argparse.Namespace, method: str) -> RunConfig:
         limit=args.limit,
         seed=args.seed,
         schedule=Schedule.parse(args.schedule),
+        abilities=ability_names(args.abilities) if args.abilities else (),
+        ability_limit=args.ability_limit,
         checkpoints=parse_checkpoints(args.checkpoints) if args.checkpoints else (),
         dtype=args.dtype,
         device=args.device,
