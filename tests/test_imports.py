@@ -27,12 +27,13 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "plugin_loading task_index registry presets",
         "data models",
         "patch timeline locate",
-        "scoring rows states",
+        "scoring rows states drift",
         "forms",
         "documents",
         "host inplace lm plan controls seeing",
         "health",
         "editing asking preparing",
+        "abilities",
         "runner recording",
         "cli testing",
         "__main__",
@@ -139,6 +140,7 @@ def test_only_a_few_modules_import_lm_eval() -> None:
     }
     assert users <= {
         "harness/editharness/lm.py",
+        "harness/editharness/abilities.py",
         "harness/editharness/asking.py",
         "harness/editharness/runner.py",
         "tasks/editharness_tasks/case_task.py",

@@ -46,7 +46,8 @@ class Form:
     an answer that was given without a model. `chat`: the prompt is a user's message, rendered with the tokenizer's own
     chat template where it has one; `cue` puts it to a model that has none. `matches`: share of target tokens that are
     right, under teacher forcing ("match") and in the free answer up to the target's length ("decoded"), is told too
-    (EditedLM only).
+    (EditedLM only). `drifts`: how far the next word after the prompt has moved from the unedited model's is told too
+    ("kl", "moved"; EditedLM only), where the target's likelihood is asked, and of the unedited model as well.
     """
 
     asks: Callable[[Case], Iterable[Ask]]
@@ -57,6 +58,7 @@ class Form:
     chat: bool = False
     cue: str = "{}"
     matches: bool = False
+    drifts: bool = False
 
 
 def prompts(case: Case) -> Iterator[Ask]:

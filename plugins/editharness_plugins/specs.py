@@ -52,6 +52,12 @@ PROTOCOLS: tuple[ProtocolSpec, ...] = (
         ref="editharness_plugins.protocols.factcheck:FactCheck",
     ),
     ProtocolSpec(
+        name="portability",
+        title="What follows from the fact, and what must stay",
+        paper="arXiv 2305.14795 (multi-hop), arXiv 2305.13172 (portability)",
+        ref="editharness_plugins.protocols.portability:Portability",
+    ),
+    ProtocolSpec(
         name="sequential",
         title="Life under sequential edits",
         paper="arXiv 2502.11177, section 7",

@@ -59,6 +59,8 @@ def process_results(doc: dict[str, Any], results: list[Any]) -> dict[str, float]
             scores["new_over_old"] = float(likelihoods["target"][0] > old_likelihood)
     if form.matches and "target" in likelihoods:
         scores |= _matches(likelihoods["target"], results[-1] if form.generates else None)
+    if form.drifts and getattr(likelihoods.get("target"), "drift", None) is not None:
+        scores |= dict(zip(("kl", "moved"), likelihoods["target"].drift, strict=True))
     return scores
 
 
