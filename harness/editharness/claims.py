@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from editharness.errors import UsageError
 
-_CLAUSE_END = re.compile(r"[.!?;:\n]+(?:\s|$)|,\s|\s[-–—]\s|\b(?:but|while|whereas|although|though)\b")
+_CLAUSE_END = re.compile(r"[.!?;:\n]+(?:\s|$)|,\s|\s[-–—]\s|(?<!anything )\b(?:but|while|whereas|although|though)\b")
 _DENIAL = re.compile(
     r"\b(?:not(?!\s+only\b)|no|never|neither|nor|none|cannot|without|unlike|instead\s+of|rather\s+than|other\s+than|"
     r"anything\s+but|except(?:\s+for)?|formerly|previously|once|used\s+to\s+be|no\s+longer|"

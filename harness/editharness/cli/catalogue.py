@@ -66,7 +66,11 @@ def path_of(registry: Registry, kind: str, name: str) -> Path:
             if source.kind == "package":
                 return _in_package(source)
         return _module_file(registry.dataset(name).ref)
-    refs = {"methods": registry.methods, "protocols": registry.protocols, "judges": registry.judges}
+    refs: Mapping[str, Mapping[str, Registered[Any]]] = {
+        "methods": registry.methods,
+        "protocols": registry.protocols,
+        "judges": registry.judges,
+    }
     return _module_file(_registered(refs[kind], kind, name).spec.ref)
 
 

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from editharness.errors import JudgeError, ModelError
 from editharness.judge import Item, Judge, Verdict
@@ -65,13 +66,15 @@ class Local(Judge[LocalOptions]):
 
     def verdicts(self, items: Sequence[Item]) -> Sequence[Verdict]:
         """One forward pass per batch, the longest prompts first; what is longer than the model reads is unscored."""
-        encoded = [self._encode(item) for item in items]
+        encoded = [self.encode(item) for item in items]
         found = [Verdict("unscored", "longer than the model reads")] * len(items)
         short = [i for i, one in enumerate(encoded) if len(one.ids) < self._longest]
         order = sorted(short, key=lambda i: -len(encoded[i].ids))
         for start in range(0, len(order), self.options.batch_size):
             rows = order[start : start + self.options.batch_size]
-            for i, difference in zip(rows, self._differences([encoded[i] for i in rows]), strict=True):
+            with torch.inference_mode():
+                differences = self.differences([encoded[i] for i in rows]).tolist()
+            for i, difference in zip(rows, differences, strict=True):
                 found[i] = self._verdict(difference)
         return found
 
@@ -83,24 +86,25 @@ class Local(Judge[LocalOptions]):
             return Verdict("unscored", f"within the margin of {self.options.margin:g}", raw)
         return Verdict("correct" if difference > 0 else "incorrect", "", raw)
 
-    @torch.inference_mode()
-    def _differences(self, rows: Sequence[Encoded]) -> list[float]:
-        """log P(A) - log P(B) after each row, padded on the left so that all rows end together."""
+    def differences(self, rows: Sequence[Encoded]) -> Tensor:
+        """log P(A) - log P(B) after each row, float32 [rows]; padded on the left so that all rows end together."""
         model, pad = self._loaded.model, self._loaded.tokenizer.pad_token_id
         width = max(len(row.ids) for row in rows)
         ids = torch.tensor([[pad] * (width - len(row.ids)) + list(row.ids) for row in rows], device=model.device)
         mask = torch.tensor([[0] * (width - len(row.ids)) + [1] * len(row.ids) for row in rows], device=model.device)
-        places = (mask.cumsum(-1) - 1).clamp(min=0)
         # the head over every position of a long prompt would need gigabytes
         accepted = inspect.signature(model.forward).parameters
         extra: dict[str, Any] = {"logits_to_keep": 1} if "logits_to_keep" in accepted else {}
         if "position_ids" in accepted:
-            extra["position_ids"] = places
+            extra["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)
         logits = model(input_ids=ids, attention_mask=mask, use_cache=False, **extra).logits[:, -1].float()
-        return [float(logits[i, row.a] - logits[i, row.b]) for i, row in enumerate(rows)]
+        pairs = torch.tensor([[row.a, row.b] for row in rows], device=logits.device)
+        found: Tensor = logits.gather(1, pairs)
+        return found[:, 0] - found[:, 1]
 
-    def _encode(self, item: Item) -> Encoded:
-        text, special, gap = self._prompt(item)
+    def encode(self, item: Item) -> Encoded:
+        """The item's prompt as tokens, as the tokenizer splits it before either letter; raises ModelError."""
+        text, special, gap = self.prompt(item)
         a, b = (
             self._loaded.tokenizer(f"{text}{gap}{letter}", add_special_tokens=special)["input_ids"] for letter in "AB"
         )
@@ -108,14 +112,17 @@ class Local(Judge[LocalOptions]):
             raise ModelError("judge local: this tokenizer gives A and B no token of their own after the prompt")
         return Encoded(tuple(a[:-1]), a[-1], b[-1])
 
-    def _prompt(self, item: Item) -> tuple[str, bool, str]:
+    def prompt(self, item: Item) -> tuple[str, bool, str]:
         """The text before the verdict, whether the tokenizer adds its own marks, and what stands before the letter."""
         if self.options.prompt is not None:
             return wording.fill(self.options.prompt, item), True, " "
         asked = wording.question_text(item)
         if not self._chat:
             return PLAIN.replace("{item}", asked), True, " "
-        turn = [{"role": "user", "content": f"{wording.INSTRUCTION}\n\n{asked}"}]
+        return self._chat_prompt(f"{wording.INSTRUCTION}\n\n{asked}"), False, ""
+
+    def _chat_prompt(self, content: str) -> str:
+        turn = [{"role": "user", "content": content}]
         try:
             text = self._loaded.tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
         except Exception as error:
@@ -123,7 +130,7 @@ class Local(Judge[LocalOptions]):
             raise JudgeError(
                 f"judge local: the model's chat template fails ({reason}): --judge-set local.chat=false"
             ) from error
-        return str(text), False, ""
+        return str(text)
 
     @property
     def _template(self) -> Any:
