@@ -118,6 +118,16 @@ def test_an_absent_server_is_one_line_and_the_other_judges_go_on(run: Path, caps
     assert " openai " not in out
 
 
+def test_an_earlier_column_does_not_stand_in_for_a_judge_that_fails_now(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving() as seen:
+        assert main(["judge", str(run), "--judge", "openai", *server(seen.url)]) == 0
+    assert " openai " in capsys.readouterr().out
+    assert main(["judge", str(run), "--judge", "rules,openai", *server("http://127.0.0.1:9/v1")]) == 2
+    assert " openai " not in capsys.readouterr().out
+
+
 def test_labels_go_out_and_come_in_beside_the_judges(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["judge", str(run)]) == 0
     assert main(["judge", str(run), "--export", "labels.csv", "--sample", "10", "--seed", "1"]) == 0

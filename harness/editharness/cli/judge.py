@@ -57,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
         return _export(args, runs)
     if args.labels is not None:
         _import(args, runs, registry)
-    well = _judge(judges, runs)
-    return 0 if _show(runs, args.format, list(judges)) and well else 2
+    failed = _judge(judges, runs)
+    return 0 if _show(runs, args.format, list(judges), failed) and not failed else 2
 
 
 def judge_names(words: str) -> dict[str, str]:
@@ -142,12 +142,12 @@ def _runs(args: argparse.Namespace, registry: Registry) -> list[RunAnswers]:
     return runs
 
 
-def _judge(judges: Mapping[str, Bench], runs: Sequence[RunAnswers]) -> bool:
-    """Run the judges one after another; one that cannot be used is named and the others go on."""
+def _judge(judges: Mapping[str, Bench], runs: Sequence[RunAnswers]) -> set[str]:
+    """Run the judges one after another; one that cannot be used is named and returned, and the others go on."""
     from editharness.cli.eval import reporter
     from editharness.judging.runs import items_of, judge_runs
 
-    well = True
+    failed: set[str] = set()
     for name, bench in judges.items():
         try:
             with reporter() as report:
@@ -157,17 +157,18 @@ def _judge(judges: Mapping[str, Bench], runs: Sequence[RunAnswers]) -> bool:
             if len(judges) == 1:
                 raise
             _notice(f"{name}: {error}")
-            well = False
-    return well
+            failed.add(name)
+    return failed
 
 
-def _show(runs: Sequence[RunAnswers], form: str, asked: Sequence[str]) -> bool:
+def _show(runs: Sequence[RunAnswers], form: str, asked: Sequence[str], failed: set[str]) -> bool:
     """Print all judges beside these records; False where one that was asked for may not be shown."""
     from editharness.cli.common import show_page
     from editharness.cli.judge_tables import judged_page
     from editharness.judging.runs import stored
 
-    found = [stored(one) for one in runs]
+    # what an earlier command stored under the name of a judge that failed now is not its answer to this one
+    found = [stored(one, but=failed) for one in runs]
     reasons = {name: reason for one in found for name, reason in one.hidden.items()}
     for name, reason in reasons.items():
         _notice(f"judge {name!r} is not shown: {reason}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,11 +81,13 @@ def check_same_kind(folder: Path, name: str, kind: str) -> None:
         raise RecordError(f"{path} holds verdicts of {there!r}, not {kind!r}: choose another name, or remove it")
 
 
-def stored(run: RunAnswers) -> Stored:
-    """The verdicts beside a run; a judge that failed the battery or judged other answers is not shown."""
+def stored(run: RunAnswers, but: Collection[str] = ()) -> Stored:
+    """The verdicts beside a run, `but` those; a judge that failed the battery or judged other answers is not shown."""
     shown, hidden = [], {}
     for path in find_judgements(run.folder):
         made = read_judgements(path)
+        if made.name in but:
+            continue
         if made.samples != run.samples:
             hidden[made.name] = "judged other answers than those of the record: judge again"
         elif made.failed:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from editharness.errors import JudgeError, ModelError
 from editharness.judge import Item, Judge, Verdict
-from editharness.models.load import LoadedModel, load_model
+from editharness.models.load import LoadedModel, load_model, quiet
 from editharness.registry import load_plugins
 from editharness_plugins.judges import wording
 from editharness_plugins.judges.options import LocalOptions
@@ -66,7 +66,8 @@ class Local(Judge[LocalOptions]):
 
     def verdicts(self, items: Sequence[Item]) -> Sequence[Verdict]:
         """One forward pass per batch, the longest prompts first; what is longer than the model reads is unscored."""
-        encoded = [self.encode(item) for item in items]
+        with quiet():  # transformers warns of prompts that are too long, which are unscored here
+            encoded = [self.encode(item) for item in items]
         found = [Verdict("unscored", "longer than the model reads")] * len(items)
         short = [i for i, one in enumerate(encoded) if len(one.ids) < self._longest]
         order = sorted(short, key=lambda i: -len(encoded[i].ids))
