@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     for layer in (
         "errors",
         "types cache",
-        "hooks options method protocol config",
+        "hooks options method protocol config judge claims",
         "plugin_loading task_index registry presets",
         "data models",
         "patch timeline locate",
@@ -34,7 +34,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "health",
         "editing asking preparing",
         "abilities",
-        "runner recording",
+        "runner recording judging",
         "cli testing",
         "__main__",
     )
@@ -117,7 +117,7 @@ def test_records_and_boards_import_only_types_and_errors() -> None:
 
 def test_only_the_top_reads_records() -> None:
     users = {source for _, source, target in edges() if target in RECORDS} - RECORDS
-    assert users <= {"cli", "recording", "testing", "runner"}
+    assert users <= {"cli", "recording", "testing", "runner", "judging"}
 
 
 def test_the_harness_imports_no_plugin() -> None:
@@ -180,6 +180,8 @@ def test_light_modules_load_nothing_heavy() -> None:
         ("tasks",),
         ("datasets", "mcf"),
         ("models", "pocket"),
+        ("judges", "openai"),
+        ("judge", "--help"),
         ("leaderboard", "--help"),
         ("leaderboard", "FOLDER"),
         ("eval", "--help"),

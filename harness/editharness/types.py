@@ -264,11 +264,16 @@ class TaskFolder:
 
 @dataclass(frozen=True)
 class JudgeSpec:
-    """A registered judge of free answers."""
+    """A registered judge of free answers: `ref` is a class derived from editharness.judge.Judge.
+
+    `options` is a frozen dataclass (torch-free) whose fields are the --judge-set keys.
+    """
 
     name: str
     title: str
     ref: str
+    options: type[Any] | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from editharness.types import DatasetSpec, MethodSpec, ModelSpec, ProtocolSpec, Source
+from editharness.types import DatasetSpec, JudgeSpec, MethodSpec, ModelSpec, ProtocolSpec, Source
+from editharness_plugins.judges.options import LocalOptions, OpenAIOptions
 from editharness_plugins.methods.families import (
     controls,
     fine_tuning,
@@ -62,6 +63,29 @@ PROTOCOLS: tuple[ProtocolSpec, ...] = (
         title="Life under sequential edits",
         paper="arXiv 2502.11177, section 7",
         ref="editharness_plugins.protocols.sequential:Sequential",
+    ),
+)
+
+JUDGES: tuple[JudgeSpec, ...] = (
+    JudgeSpec(
+        name="rules",
+        title="alias as whole words, asserted and not contradicted",
+        ref="editharness_plugins.judges.rules:Rules",
+        note="no model, no network; the same verdict everywhere",
+    ),
+    JudgeSpec(
+        name="local",
+        title="a local language model: log-probability of A (correct) against B (incorrect)",
+        ref="editharness_plugins.judges.local:Local",
+        options=LocalOptions,
+        note="--judge-set local.model=FOLDER, a hub id or a packaged name",
+    ),
+    JudgeSpec(
+        name="openai",
+        title="a model behind an OpenAI-compatible server replies A or B",
+        ref="editharness_plugins.judges.openai_server:OpenAIServer",
+        options=OpenAIOptions,
+        note="pip install 'editharness[judge]'; url, model and key from options or EDITHARNESS_JUDGE_URL, _MODEL, _KEY",
     ),
 )
 

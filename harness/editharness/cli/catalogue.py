@@ -1,4 +1,4 @@
-"""What there is, as tables and pages: methods, protocols, tasks, data sets and models. Nothing here imports torch."""
+"""What there is (methods, protocols, tasks, data sets, models, judges), as tables and pages. No torch is imported."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ KINDS: Mapping[str, str] = {
     "tasks": "task",
     "datasets": "data set",
     "models": "model",
+    "judges": "judge",
 }
 """Listing -> the noun for one of it."""
+
+_OPTIONS = ("option", "default", "type", "limits", "help")
 
 
 def listing(registry: Registry, kind: str) -> Table:
@@ -34,6 +37,7 @@ def listing(registry: Registry, kind: str) -> Table:
         "tasks": _tasks,
         "datasets": _datasets,
         "models": _models,
+        "judges": _judges,
     }
     return makers[kind](registry)
 
@@ -46,6 +50,7 @@ def page(registry: Registry, kind: str, name: str) -> Page:
         "tasks": _task,
         "datasets": _dataset,
         "models": _model,
+        "judges": _judge,
     }
     return makers[kind](registry, name)
 
@@ -61,8 +66,12 @@ def path_of(registry: Registry, kind: str, name: str) -> Path:
             if source.kind == "package":
                 return _in_package(source)
         return _module_file(registry.dataset(name).ref)
-    spec = registry.method(name) if kind == "methods" else registry.protocol(name)
-    return _module_file(spec.ref)
+    refs: Mapping[str, Mapping[str, Registered[Any]]] = {
+        "methods": registry.methods,
+        "protocols": registry.protocols,
+        "judges": registry.judges,
+    }
+    return _module_file(_registered(refs[kind], kind, name).spec.ref)
 
 
 def presets_of(registry: Registry) -> Iterator[tuple[MethodSpec, Preset]]:
@@ -110,7 +119,7 @@ def _method(registry: Registry, name: str) -> Page:
         spec.title,
         facts,
         (
-            Table("options", ("option", "default", "type", "limits", "help"), options, empty="no options"),
+            Table("options", _OPTIONS, options, empty="no options"),
             Table("presets", ("preset", "model", "values", "source"), presets, empty="no presets"),
         ),
     )
@@ -211,6 +220,19 @@ def _model(registry: Registry, name: str) -> Page:
     spec = entry.spec
     facts = {"name": name, "folder": spec.folder, "licence": spec.licence, "from": str(entry.origin)}
     return Page(spec.title, facts, (_card(spec), table))
+
+
+def _judges(registry: Registry) -> Table:
+    rows = [(s.name, s.title, s.note, str(entry.origin)) for entry in registry.judges.values() for s in (entry.spec,)]
+    return Table("judges", ("name", "title", "note", "from"), rows)
+
+
+def _judge(registry: Registry, name: str) -> Page:
+    entry = _registered(registry.judges, "judges", name)
+    spec = entry.spec
+    facts = {"name": spec.name, "note": spec.note, "code": spec.ref, "from": str(entry.origin)}
+    options = [(o.name, show(o.default), o.type, o.limits, o.help) for o in describe(spec.options)]
+    return Page(spec.title, facts, (Table("options", _OPTIONS, options, empty="no options"),))
 
 
 def _card(spec: ModelSpec) -> Table:

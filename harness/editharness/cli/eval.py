@@ -35,9 +35,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--revision", help="branch, tag or commit of a hub model")
     parser.add_argument("--preset", help="whose option values: paper, sand, easyedit, ... (default: by model)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set one option of the method")
-    parser.add_argument("--edits", type=_positive, default=100, help="facts to write (default: %(default)s)")
-    parser.add_argument("--limit", type=_positive, help="ask only the first N cases; the row is marked partial")
-    parser.add_argument("--seed", type=_natural, default=0, help="0: file order; else a random order (default: 0)")
+    parser.add_argument("--edits", type=positive, default=100, help="facts to write (default: %(default)s)")
+    parser.add_argument("--limit", type=positive, help="ask only the first N cases; the row is marked partial")
+    parser.add_argument("--seed", type=natural, default=0, help="0: file order; else a random order (default: 0)")
     parser.add_argument(
         "--schedule", default="batch:100", help="single, fresh:K, sequential, batch:K or all (default: %(default)s)"
     )
@@ -45,13 +45,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--abilities", metavar="TASK,...", help="also ask these lm-eval tasks, or a preset: pocket, paper"
     )
-    parser.add_argument("--ability-limit", type=_positive, metavar="N", help="only N questions of each of them")
+    parser.add_argument("--ability-limit", type=positive, metavar="N", help="only N questions of each of them")
     parser.add_argument("--data", action="append", default=[], metavar="NAME=FILE", help="the file of a data set")
     parser.add_argument("--train", type=Path, metavar="FILE", help="cases to train on, for data without a train split")
     parser.add_argument("--corpus", type=Path, help="text for second moments, one document per line")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="number format (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:0, mps (default: %(default)s)")
-    parser.add_argument("--batch_size", "--batch-size", type=_positive, default=64, help="rows asked at once")
+    parser.add_argument("--batch_size", "--batch-size", type=positive, default=64, help="rows asked at once")
     parser.add_argument("--output", type=Path, default=Path("runs"), help="where records go (default: %(default)s)")
     parser.add_argument(
         "--format", choices=("table", "json", "markdown"), default="table", help="how to print the board"
@@ -71,7 +71,9 @@ def run(args: argparse.Namespace) -> int:
     for config in configs:
         _known_options(registry.method(config.method), config)
         registry.protocol_and_data(config.task)
-        _known_data(config, registry.datasets)
+        known_data(config.data, registry.datasets)
+        if config.train is not None and not config.train.is_file():
+            raise DataError(f"--train {config.train}: no such file")
         check_writable(config.output)
     paths = []
     for config in configs:
@@ -156,24 +158,25 @@ def _known_options(spec: MethodSpec, config: RunConfig) -> None:
         raise UnknownNameError("preset", config.preset, names, hint=f"(of method {spec.name})")
 
 
-def _known_data(config: RunConfig, datasets: Mapping[str, Any]) -> None:
-    for name, path in config.data.items():
+def known_data(files: Mapping[str, Path], datasets: Mapping[str, Any]) -> None:
+    """Refuse a --data name that is no data set, or a file that is not there."""
+    for name, path in files.items():
         if name not in datasets:
             raise UnknownNameError("data set", name, datasets, hint="(in --data)")
         if not path.is_file():
             raise DataError(f"--data {name}={path}: no such file")
-    if config.train is not None and not config.train.is_file():
-        raise DataError(f"--train {config.train}: no such file")
 
 
-def _positive(text: str) -> int:
-    number = _natural(text)
+def positive(text: str) -> int:
+    """A whole number from 1, as argparse reads it."""
+    number = natural(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1")
     return number
 
 
-def _natural(text: str) -> int:
+def natural(text: str) -> int:
+    """A whole number from 0, as argparse reads it."""
     if not text.isascii() or not text.isdigit() or len(text) > 9:
         raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 0")
     return int(text)
