@@ -172,6 +172,7 @@ def test_light_modules_load_nothing_heavy() -> None:
         ("methods",),
         ("methods", "rome"),
         ("protocols", "negation"),
+        ("metrics",),
         ("tasks",),
         ("datasets", "mcf"),
         ("models", "pocket"),

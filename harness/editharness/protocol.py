@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from editharness.types import Case, Edit, Schedule
 
@@ -91,11 +91,15 @@ class Selection:
 
 
 class EvalProtocol:
-    """Base of protocols. Override all four functions; `hashed` names what the numbers depend on."""
+    """Base of protocols. Override all four functions; `hashed` names what the numbers depend on.
+
+    `glossary` gives every column that `summarise` may return its formula, by name; `editharness metrics` prints it.
+    """
 
     name: str = ""
     version: int = 1
     controls: tuple[Row, ...] = ("none", "none*", "context", "constant", "echo", "target")
+    glossary: ClassVar[Mapping[str, str]] = {}
 
     def select(self, cases: Iterable[Case]) -> Selection:
         """The cases that can be asked; made prompts (negations) are filled in here, and counted."""

@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, Command] = {
     "leaderboard": Command("editharness.cli.leaderboard", "show the records of runs as tables"),
     "methods": Command("editharness.cli.listing", "list the editing methods; NAME shows its options and presets"),
     "protocols": Command("editharness.cli.listing", "list the evaluation protocols"),
+    "metrics": Command("editharness.cli.metrics", "explain the columns of boards: formula, direction, source"),
     "tasks": Command("editharness.cli.listing", "list the lm-eval tasks that come with plugins"),
     "datasets": Command("editharness.cli.listing", "list the data sets and where they come from"),
     "models": Command("editharness.cli.listing", "list packaged models and models with presets; NAME shows its card"),
