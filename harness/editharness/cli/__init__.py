@@ -30,6 +30,7 @@ class Command:
 COMMANDS: Mapping[str, Command] = {
     "eval": Command("editharness.cli.eval", "write edits into a model and measure what became of it"),
     "leaderboard": Command("editharness.cli.leaderboard", "show the records of runs as tables"),
+    "data": Command("editharness.cli.data", "build cases from question-answer pairs of your own, and check them"),
     "methods": Command("editharness.cli.listing", "list the editing methods; NAME shows its options and presets"),
     "protocols": Command("editharness.cli.listing", "list the evaluation protocols"),
     "metrics": Command("editharness.cli.metrics", "explain the columns of boards: formula, direction, source"),
