@@ -16,9 +16,8 @@ from editharness.data.cases import find_subject
 from editharness.data.own.case_file import MadeBy, OwnCase, holds, problems
 from editharness.data.own.pairs import Pair
 from editharness.data.own.relations import Asked, Neighbours, answer_form, answer_kind
-from editharness.data.own.rephrase import rephrase_by_rules
+from editharness.data.own.rephrase import rephrase_by_rules, statement_of_question
 from editharness.data.own.subject import find_by_rules
-from editharness.data.questions import completion
 from editharness.data.records import RecordFault
 from editharness.types import Question, Skipped, Span
 
@@ -157,15 +156,14 @@ def _case(draft: _Draft, target: str, target_by: str, near: Sequence[tuple[Pair,
     """The case without paraphrase. The right answer is the old one, unless it is what is written."""
     pair = draft.pair
     right = write == "answer" and not pair.new_answer
-    made = completion(pair.question, draft.subject)
-    understood = made.rule != "fallback"
+    made = statement_of_question(pair.question, draft.subject)
     made_by: MadeBy = {
         "question": (GIVEN,),
         "subject": (draft.subject_by,),
         "target": (target_by,),
         "old": () if right else (GIVEN,),
         "paraphrases": (),
-        "completion": (f"rule:{made.rule}",) if understood else (),
+        "completion": (f"rule:{made.rule}",) if made else (),
         "neighbours": tuple(f"rule:{rule}" for _, rule in near),
     }
     return OwnCase(
@@ -176,8 +174,8 @@ def _case(draft: _Draft, target: str, target_by: str, near: Sequence[tuple[Pair,
         target_aliases=pair.aliases if right else (),
         old="" if right else pair.answer,
         old_aliases=() if right else pair.aliases,
-        completion=made.prompt if understood else "",
-        completion_subject=made.subject if understood else (0, 0),
+        completion=made.prompt if made else "",
+        completion_subject=made.subject if made else (0, 0),
         neighbours=tuple(Question(other.question, other.answer, other.aliases) for other, _ in near),
         answer_type=draft.kind,
         made_by=made_by,

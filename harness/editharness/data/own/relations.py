@@ -40,12 +40,13 @@ def answer_kind(question: str, answer: str) -> str:
         if form.fullmatch(answer):
             return kind
     low = question.lower()
-    first = next((word.low for word in words(low) if word.low in WH), "")
-    if first in _ASKED:
-        return _ASKED[first]
-    found = _NOUN.search(low)
+    first = words(low)[0].low
+    found = None if first in _ASKED else _NOUN.search(low)
     noun = (found["of"] or found["noun"]).split()[-1] if found else ""
-    return noun if noun and noun not in _EMPTY else answer_form(answer)
+    if noun and noun not in _EMPTY:
+        return noun
+    asked = next((word.low for word in words(low) if word.low in _ASKED), "")
+    return _ASKED[asked] if asked and not found else answer_form(answer)
 
 
 def answer_form(answer: str) -> str:
@@ -100,7 +101,7 @@ class Neighbours:
         )
         rng = random.Random(f"{self._seed} {number}")
         drawn = rng.sample(range(len(self._asked)), min(len(self._asked), _AT_MOST))
-        ranked = [(other, "same relation") for other, _ in shared.most_common()]
+        ranked = [(other, "shared words") for other, _ in shared.most_common()]
         ranked += [(other, "random") for other in drawn if other not in shared]
         fits = [(other, rule) for other, rule in ranked if self._fits(number, other, target)]
         return fits[:count]

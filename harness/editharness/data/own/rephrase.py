@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
-from editharness.data.questions import completion
+from editharness.data.questions import Completion, completion
 from editharness.types import Span
 
 _ASKED: Final = {"who": "who", "whom": "who", "where": "where"}
+_SENTENCES: Final = re.compile(r"\w{3,}[.!?][\"'”]?\s*[A-Z]")
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,17 @@ class Rephrased:
 
 def rephrase_by_rules(question: str, subject: Span) -> Rephrased:
     """Another wording, always: see above."""
-    made = completion(question, subject)
-    text = None if made.rule == "fallback" else _statement(made.prompt, question)
+    made = statement_of_question(question, subject)
+    text = None if made is None else _statement(made.prompt, question)
     if text is None or text == question:
         return Rephrased(f"Answer this: {question}", "announced")
     return Rephrased(text, "statement")
+
+
+def statement_of_question(question: str, subject: Span) -> Completion | None:
+    """The question as a prompt to complete; None where no rule fits, or it is more than one sentence."""
+    made = completion(question, subject)
+    return None if made.rule == "fallback" or _SENTENCES.search(question) else made
 
 
 def _statement(prompt: str, question: str) -> str:

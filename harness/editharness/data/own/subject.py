@@ -105,8 +105,8 @@ def _verb(question: str) -> Span | None:
     if at is None:
         return None
     at += found[min(at + 1, len(found) - 1)].low in _GRAMMAR  # "What name is given to"
-    end = next((i for i in range(at + 2, len(found)) if found[at].low in DO and found[i].low in LEMMAS), len(found))
-    return _phrase(found, at + 1, end)
+    bare = [i for i in range(at + 2, len(found)) if found[at].low in DO and found[i].low in LEMMAS]
+    return _phrase(found, at + 1, bare[-1] if bare else len(found))
 
 
 def _phrase(found: Sequence[Word], start: int, end: int) -> Span | None:
