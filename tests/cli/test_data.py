@@ -110,7 +110,7 @@ def test_what_a_user_gets_wrong_is_one_line(
 def test_nothing_is_written_where_no_case_could_be_made(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("one.csv").write_text("question,answer\nhow?,so\n", encoding="utf-8")
     assert main(["data", "build", "one.csv", "--output", "c.jsonl"]) == 2
-    assert capsys.readouterr().out == "no case could be made; nothing was written of 1 rows\n"
+    assert capsys.readouterr().out == "no case could be made of 1 rows; nothing was written\n"
     assert not Path("c.jsonl").exists()
 
 

@@ -42,6 +42,7 @@ def test_the_completion_is_asked(path: Path) -> None:
     found = own.load_cloze(path)
     (case,) = found.cases
     assert (case.prompt, case.subject_text) == ("The mother of Ada Byron is", "Ada Byron")
+    assert case.paraphrases == ('The answer to the question "Who is the mother of Ada Byron?" is',)
     assert found.skipped == (Skipped(2, "completion", "is empty: no rule made a statement of the question"),)
 
 

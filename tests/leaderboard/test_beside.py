@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from editharness.leaderboard.beside import as_board, as_data, beside
-from editharness.leaderboard.board import Board
+from editharness.leaderboard.board import Board, BoardRow, Heading
 from editharness.leaderboard.claims import Claim, Settings, read_claims
 from editharness.leaderboard.markdown import render
 from editharness.leaderboard.rows import boards
@@ -62,6 +62,20 @@ def test_elsewhere_the_closest_figures_stand_with_what_differs() -> None:
     assert {group.differs for group in control.groups} == {("model", "data")}
     assert len(one.groups) == 8  # two models, four data sets, but not table 6, which differs in one thing more
     assert {group.differs for group in one.groups} == {("model", "data", "schedule", "edits", "preset")}
+
+
+def test_wild_boards_meet_the_papers_names() -> None:
+    made = board(**{**PAPERS_RUN, "model": replace(PAPERS_RUN["model"], name="meta-llama/Llama-2-7b-chat-hf")})
+    heading = Heading("reliability", "says the new answer", "higher", 50)
+    key = replace(made.key, protocol="wild", task="wild_mcf", schedule="single", edits=10000)
+    record = replace(made.methods[0].records[0], method=method({}, preset="easyedit"))
+    wild = Board(key, (heading,), (BoardRow("memit", "method", {}, records=(record,)),), None)
+    (one,) = beside(wild, CLAIMS)
+    (group,) = one.groups
+    assert (group.label, group.differs) == ("paper: Llama-2-7b-chat, counterfact, table 3", ())
+    assert [claim.settings.scorer for claim in group.claims] == ["LLM as a judge (GPT-4o-mini)"]
+    (other,) = beside(replace(wild, key=replace(key, schedule="sequential", edits=100)), CLAIMS)
+    assert [(g.label[-8:], g.differs) for g in other.groups] == [("table 14", ("edits",))]
 
 
 def test_a_protocol_of_which_no_paper_speaks_has_nothing_beside_it() -> None:

@@ -172,8 +172,11 @@ def _report(args: argparse.Namespace, file: PairFile, built: Built, server: Serv
     if server is not None:
         print("server: " + ", ".join(f"{n} x {what}" for what, n in sorted(server.counts.items())), file=sys.stderr)
     made = _makers(built)
-    where = f"{args.output}: {len(built.cases)} cases" if built.cases else "no case could be made; nothing was written"
-    print(f"{where} of {len(file.pairs) + len(file.skipped)} rows" + (f" ({made})" if made else ""))
+    read = f"{len(file.pairs) + len(file.skipped)} rows"
+    if built.cases:
+        print(f"{args.output}: {len(built.cases)} cases of {read} ({made})")
+    else:
+        print(f"no case could be made of {read}; nothing was written")
 
 
 def _makers(built: Built) -> str:

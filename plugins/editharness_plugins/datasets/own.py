@@ -1,7 +1,8 @@
 """Own data: the cases that `editharness data build` makes of question-answer pairs.
 
 JSON Lines in the schema of `editharness.data.own.case_file`. `load` asks the question itself, as QAEdit does;
-`load_cloze` asks its completion ("The mother of Ada is") and leaves out the cases that have none.
+`load_cloze` asks its completion ("The mother of Ada is"), leaves out the cases that have none, and takes the question,
+quoted in a sentence to complete, as a paraphrase.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from editharness.data.cases import collect, counted
 from editharness.data.own.case_file import problems, read_case
+from editharness.data.questions import fallback
 from editharness.data.records import Record, RecordFault
 from editharness.types import Case, CaseSet
 
@@ -61,4 +63,8 @@ def _read_cloze(record: Record, quirks: Counter[str]) -> Iterable[Case]:
     own, case = read_case(record), _read(record, quirks)
     if not own.completion:
         raise RecordFault("completion", "is empty: no rule made a statement of the question")
-    yield replace(case, prompt=own.completion, subject=own.completion_subject)
+    asked = [own.question]
+    pairs = zip(own.paraphrases, own.made_by["paraphrases"], strict=True)
+    asked += [text for text, maker in pairs if not maker.startswith("rule:")]
+    quoted = tuple(fallback(text, (0, 0)).prompt for text in asked)
+    yield replace(case, prompt=own.completion, subject=own.completion_subject, paraphrases=quoted)
