@@ -26,7 +26,8 @@ _KEY = "OPENAI_API_KEY"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The two actions and their flags."""
     actions = parser.add_subparsers(dest="action", metavar="build|check", required=True, parser_class=_ActionParser)
-    build = actions.add_parser("build", description="Turn question-answer pairs into cases, the way QAEdit was made.")
+    text = "Turn question-answer pairs into cases, the way QAEdit was made."
+    build = actions.add_parser("build", description=text, help="turn question-answer pairs into cases")
     build.add_argument("pairs", type=Path, metavar="QA.csv|QA.jsonl", help="columns question, answer; see docs/data.md")
     build.add_argument("--output", type=Path, required=True, metavar="CASES.jsonl", help="the file to write")
     build.add_argument("--review", type=Path, metavar="FILE.csv", help="also write a table to look the cases through")
@@ -46,7 +47,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     build.add_argument(
         "--key-env", metavar="NAME", help=f"environment variable with the server's key (default: {_KEY})"
     )
-    check = actions.add_parser("check", description="Say what is wrong with a file of cases; exit 1 if anything is.")
+    text = "Say what is wrong with a file of cases; exit 1 if anything is."
+    check = actions.add_parser("check", description=text, help="say what is wrong with a file of cases")
     check.add_argument("cases", type=Path, metavar="CASES.jsonl", help="what `editharness data build` wrote")
 
 
