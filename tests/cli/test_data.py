@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from editharness.cli import main
+from editharness.cli.data import _key
 
 QA = """question,answer,topic
 Who is the mother of Ada Byron?,Anne Milbanke,x
@@ -112,6 +113,15 @@ def test_nothing_is_written_where_no_case_could_be_made(folder: Path, capsys: py
     assert main(["data", "build", "one.csv", "--output", "c.jsonl"]) == 2
     assert capsys.readouterr().out == "no case could be made of 1 rows; nothing was written\n"
     assert not Path("c.jsonl").exists()
+
+
+def test_a_key_goes_only_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    monkeypatch.setenv("MINE", "own")
+    assert _key("https://api.openai.com/v1", None) == "secret"
+    assert _key("http://127.0.0.1:8000/v1", None) == "none"
+    assert _key("https://api.openai.com.evil.example/v1", None) == "none"
+    assert _key("http://127.0.0.1:8000/v1", "MINE") == "own"
 
 
 def test_without_the_client_a_server_is_refused_in_one_line(folder: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from editharness.cli.common import Parser
 from editharness.errors import UsageError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from editharness.types import Skipped
 
 _SHOWN = 20
-_KEY = "OPENAI_API_KEY"
+_KEY, _OPENAI = "OPENAI_API_KEY", "api.openai.com"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     build.add_argument("--url", help="an OpenAI-compatible server, such as http://127.0.0.1:8000/v1")
     build.add_argument("--model", help="the server's model")
     build.add_argument(
-        "--key-env", metavar="NAME", help=f"environment variable with the server's key (default: {_KEY})"
+        "--key-env", metavar="NAME", help=f"environment variable with the server's key ({_OPENAI}: {_KEY})"
     )
     text = "Say what is wrong with a file of cases; exit 1 if anything is."
     check = actions.add_parser("check", description=text, help="say what is wrong with a file of cases")
@@ -116,8 +117,15 @@ def _server(args: argparse.Namespace) -> Server | None:
         raise UsageError(f"--key-env {args.key_env}: this environment variable is not set")
     from editharness.data.own.server import connect
 
+    return connect(args.url, args.model, _key(args.url, args.key_env))
+
+
+def _key(url: str, named: str | None) -> str:
+    """The key of the variable that was named; OpenAI's own goes to OpenAI only, no other server gets one unasked."""
+    if named is None and urlsplit(url).hostname == _OPENAI:
+        named = _KEY
     # a local server wants no key, but the client wants one to send
-    return connect(args.url, args.model, os.environ.get(args.key_env or _KEY) or "none")
+    return os.environ.get(named or "") or "none"
 
 
 def _writable(args: argparse.Namespace) -> None:
