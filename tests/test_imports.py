@@ -177,8 +177,11 @@ def test_light_modules_load_nothing_heavy() -> None:
         ("methods",),
         ("methods", "rome"),
         ("protocols", "negation"),
+        ("metrics",),
         ("tasks",),
         ("datasets", "mcf"),
+        ("data", "--help"),
+        ("data", "build", "QA", "--output", "OUT"),
         ("models", "pocket"),
         ("judges", "openai"),
         ("judge", "--help"),
@@ -190,5 +193,7 @@ def test_light_modules_load_nothing_heavy() -> None:
     ids=" ".join,
 )
 def test_what_needs_no_model_loads_nothing_heavy(words: tuple[str, ...], tmp_path: Path) -> None:
-    typed = [str(tmp_path) if word == "FOLDER" else word for word in words]
+    (tmp_path / "qa.csv").write_text("question,answer\nWho is Ada?,A\nWho is Bo?,B\n", encoding="utf-8")
+    places = {"FOLDER": tmp_path, "QA": tmp_path / "qa.csv", "OUT": tmp_path / "cases.jsonl"}
+    typed = [str(places.get(word, word)) for word in words]
     assert loaded_by("from editharness.cli import main\nmain(sys.argv[1:])", *typed) <= set()

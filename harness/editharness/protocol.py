@@ -140,7 +140,7 @@ class EvalProtocol:
     """Base of protocols. Override all four functions; `hashed` names what the numbers depend on.
 
     `ranked_by` is the column that orders a board. `says` are further null rows: what each says to any question.
-    `glossary` gives every column that `summarise` may return its definition, by name.
+    `glossary` gives every column that `summarise` may return its formula, by name; `editharness metrics` prints it.
     """
 
     name: str = ""

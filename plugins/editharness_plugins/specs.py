@@ -171,4 +171,20 @@ DATASETS: tuple[DatasetSpec, ...] = (
             ),
         ),
     ),
+    DatasetSpec(
+        name="own",
+        title="Own data: cases that `editharness data build` made",
+        paper="",
+        ref=f"{_DATASETS}.own:load",
+        licence="yours",
+        sources=(),
+    ),
+    DatasetSpec(
+        name="own_cloze",
+        title="Own data, questions rewritten as statements to complete",
+        paper="",
+        ref=f"{_DATASETS}.own:load_cloze",
+        licence="yours",
+        sources=(),
+    ),
 )

@@ -22,6 +22,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=("table", "json", "markdown"), help="default: by the file's ending, else table"
     )
+    parser.add_argument(
+        "--reported", action="store_true", help="below each board, what the papers claim, and which settings differ"
+    )
     target = parser.add_mutually_exclusive_group()
     target.add_argument("--output", type=Path, metavar="FILE", help="write to FILE")
     target.add_argument("--check", type=Path, metavar="FILE", help="exit 1 if FILE is not what would be written")
@@ -32,18 +35,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print, write or check the boards of all records found; 1 where a file or a record is not what it should be."""
+    from editharness.leaderboard.claims import read_claims
     from editharness.leaderboard.rows import boards
     from editharness.leaderboard.show import as_text, load, show_records
 
     if args.verify:
         return _verify(args.paths)
+    claims = read_claims() if args.reported else None
     file: Path | None = args.output or args.check
     form = args.format or (_FORMATS.get(file.suffix, "table") if file else "table")
-    command = _command(args.paths, form, file)
+    command = _command(args.paths, form, file, reported=args.reported)
     if file is None:
-        show_records(args.paths, form, command)
+        show_records(args.paths, form, command, claims)
         return 0
-    text = as_text(boards(load(args.paths)), form, command)
+    text = as_text(boards(load(args.paths)), form, command, claims)
     return _check(file, text, command) if args.check else _write(file, text)
 
 
@@ -60,9 +65,16 @@ def _verify(paths: Sequence[Path]) -> int:
     return 1 if problems else 0
 
 
-def _command(paths: Sequence[Path], form: str, file: Path | None) -> str:
+def _command(paths: Sequence[Path], form: str, file: Path | None, *, reported: bool) -> str:
     """The line that makes the file again, from where it was typed."""
-    words = ["editharness", "leaderboard", *(_relative(path) for path in paths), "--format", form]
+    words = [
+        "editharness",
+        "leaderboard",
+        *(_relative(path) for path in paths),
+        "--format",
+        form,
+        *(["--reported"] if reported else []),
+    ]
     return shlex.join([*words, "--output", _relative(file)] if file else words)
 
 

@@ -6,5 +6,6 @@ pooling    one cell from several seeds
 text       numbers and names as safe text
 terminal, markdown   the two faces
 show       records on disk as text
-show       records on disk as text
+claims     the papers' figures as values; csv_rows reads their files
+beside     the papers' figures next to ours, with the settings that differ
 """

@@ -153,10 +153,12 @@ class FactCheck(EvalProtocol):
 
 def _sentences(moment: Moment, answers: Answers) -> list[Column]:
     """The two main columns over full sentences, where such were asked about."""
+    if not answers.scores(STATEMENT, "read", moment=moment):
+        return []
     return [
         Column(f"{c.name}, sentence", f"{c.title}, in full sentences", c.better, c.values)
         for c in _columns(STATEMENT, moment, answers)
-        if c.name in ("accuracy", "balanced 3") and c.values
+        if c.name in ("accuracy", "balanced 3")
     ]
 
 
