@@ -29,8 +29,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "patch timeline locate",
         "documents scoring rows states",
         "host inplace lm plan controls seeing",
-        "editing asking preparing",
-        "runner recording",
+        "editing asking preparing opening",
+        "runner recording mechanism",
         "cli testing",
         "__main__",
     )
@@ -113,7 +113,7 @@ def test_records_and_boards_import_only_types_and_errors() -> None:
 
 def test_only_the_top_reads_records() -> None:
     users = {source for _, source, target in edges() if target in RECORDS} - RECORDS
-    assert users <= {"cli", "recording", "testing", "runner"}
+    assert users <= {"cli", "recording", "testing", "runner", "mechanism"}
 
 
 def test_the_harness_imports_no_plugin() -> None:

@@ -5,8 +5,6 @@ The runner knows no method and no protocol by name but the control `context`, wh
 
 from __future__ import annotations
 
-import difflib
-import os
 import random
 import resource
 import sys
@@ -21,13 +19,13 @@ from editharness.asking import ask, task_forms
 from editharness.cache import cache_folder
 from editharness.config import RunConfig
 from editharness.controls import columns_of, rows_of
-from editharness.data.corpus import find_corpus
 from editharness.data.load import load_cases
 from editharness.editing import Arm, write_arm
-from editharness.errors import MethodError, ModelError, UsageError
+from editharness.errors import MethodError, UsageError
 from editharness.host import LocalHost
 from editharness.method import Method
-from editharness.models.load import LoadedModel, load_model
+from editharness.models.load import LoadedModel
+from editharness.opening import offline, open_host, open_model
 from editharness.plan import plan_documents
 from editharness.preparing import Prepared, Train, find_train, prepare
 from editharness.presets import Resolved, choose, load_presets, model_facts, resolve
@@ -41,7 +39,6 @@ CONTEXT = "context"
 UNTOUCHED = "none"
 ALONE = Schedule(1, carry=False)
 """How the control `context` is always run: one fact is told at a time, so that all boards have the same row."""
-CORPUS_DOCUMENTS = 100_000
 
 
 class Reporter(Protocol):
@@ -111,11 +108,11 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
         train = find_train(method_spec, config.train, registry, data, cases, offline=offline())
     with clock.phase("model"):
         report.stage(f"loading {config.model}")
-        loaded = _load(config, registry)
+        loaded = open_model(config, registry)
     resolved = resolve(method_spec, _preset(method_spec, config, loaded), config.settings)
     registry.run_started(config)
     effective = ALONE if config.method == CONTEXT else config.schedule.limited(method_spec.max_batch)
-    host = _host(config, loaded, report)
+    host = open_host(config, loaded, report.advance)
     timeline = Timeline(loaded.model, host.masters, digest=loaded.digest)
     entry = registry.methods[config.method]
     with clock.phase("training"):
@@ -201,25 +198,6 @@ def _first(selection: Selection, config: RunConfig, data: str) -> tuple[Case, ..
     return selection.cases[: config.edits]
 
 
-def _load(config: RunConfig, registry: Registry) -> LoadedModel:
-    packaged = {name: entry.spec.folder for name, entry in registry.models.items()}
-    try:
-        return load_model(
-            config.model,
-            revision=config.revision,
-            dtype=config.dtype,
-            device=config.device,
-            trust_remote_code=config.trust_remote_code,
-            offline=offline(),
-            packaged=packaged,
-        )
-    except ModelError as error:
-        near = difflib.get_close_matches(config.model, set(packaged) - {config.model}, n=1)
-        if not near:
-            raise
-        raise ModelError(f"{error}; did you mean {near[0]!r}?") from error
-
-
 def _downloading(report: Reporter) -> Callable[[int, int | None], None]:
     """Bytes so far and in all, as a data file comes in, on the run's progress bar."""
     seen = 0
@@ -239,24 +217,6 @@ def _preset(spec: MethodSpec, config: RunConfig, loaded: LoadedModel) -> Any:
     if config.preset is not None and not presets:
         raise UsageError(f"method {spec.name!r} has no presets: leave --preset out")
     return choose(presets, config.preset, model_facts(loaded.model.config))
-
-
-def _host(config: RunConfig, loaded: LoadedModel, report: Reporter) -> LocalHost:
-    def texts() -> Sequence[str]:
-        return find_corpus(config.corpus, loaded.folder, CORPUS_DOCUMENTS, offline=offline())
-
-    return LocalHost(
-        loaded,
-        seed=config.seed,
-        texts=texts,
-        cache=cache_folder(),
-        progress=lambda done, total, what: report.advance(done),
-    )
-
-
-def offline() -> bool:
-    """Whether the hub must not be asked: HF_HUB_OFFLINE is set."""
-    return bool(os.environ.get("HF_HUB_OFFLINE"))
 
 
 def peak_memory() -> int:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from editharness.cli.common import natural as _natural
+from editharness.cli.common import positive as _positive
 from editharness.errors import DataError, EditHarnessError, UnknownNameError, UsageError
 from editharness.types import MethodSpec, Schedule
 
@@ -155,19 +157,6 @@ def _known_data(config: RunConfig, datasets: Mapping[str, Any]) -> None:
             raise DataError(f"--data {name}={path}: no such file")
     if config.train is not None and not config.train.is_file():
         raise DataError(f"--train {config.train}: no such file")
-
-
-def _positive(text: str) -> int:
-    number = _natural(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1")
-    return number
-
-
-def _natural(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 0")
-    return int(text)
 
 
 class ProgressReporter:
