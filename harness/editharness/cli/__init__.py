@@ -30,6 +30,10 @@ class Command:
 COMMANDS: Mapping[str, Command] = {
     "eval": Command("editharness.cli.eval", "write edits into a model and measure what became of it"),
     "leaderboard": Command("editharness.cli.leaderboard", "show the records of runs as tables"),
+    "trace": Command("editharness.cli.trace", "causal tracing: which token and which layer decide the answer"),
+    "geometry": Command(
+        "editharness.cli.geometry", "target values of old, new and negated sentences: distances, a plot"
+    ),
     "methods": Command("editharness.cli.listing", "list the editing methods; NAME shows its options and presets"),
     "protocols": Command("editharness.cli.listing", "list the evaluation protocols"),
     "tasks": Command("editharness.cli.listing", "list the lm-eval tasks that come with plugins"),
