@@ -62,8 +62,8 @@ def run(args: argparse.Namespace) -> int:
         report.stage("t-SNE")
         found, flat = distances(points), projections(points, args.seed)
     facts = {"layer": layer, "site": args.site, "preset": preset, "overridden": args.set}
-    content = {**origin(wanted, host.loaded, data), "geometry": facts, "looked_at": chosen.looked_at,
-               "left_out": dict(chosen.left_out), "failed": points.failed, **as_json(points, found, flat)}  # fmt: skip
+    counted = {"looked_at": chosen.looked_at, "left_out": dict(chosen.left_out), "failed": points.failed}
+    content = {**origin(wanted, host.loaded, data), "geometry": facts, **counted, **as_json(points, found, flat)}
     name = file_name("geometry", wanted.model, wanted.data, f"layer{layer}", args.site)
     svg, numbers = write_files(args.output, name, content, _plot(wanted, points, found, flat, facts))
     show_page(_page(wanted, chosen, points, found, {**facts, "plot": svg, "numbers": numbers}), args.format)
@@ -128,7 +128,7 @@ def _plot(
     count = len(points.cases)
     panels = [
         Panel(
-            one.name, _axis(one, 0), _axis(one, 1),
+            _axis(one, 0), _axis(one, 1),
             [Group(name, one.points[i * count : (i + 1) * count]) for i, name in enumerate(GROUPS)],
         )
         for one in flat
@@ -153,6 +153,7 @@ def _page(
         "data": f"{wanted.data}, {len(chosen.taken)} facts of the first {chosen.looked_at}",
         "left out": [f"{count} {why}" for why, count in chosen.left_out.items()],
         "without a value": points.failed or None,
+        "loss reached": f"new {points.losses[0]:.3f}, negated {points.losses[1]:.3f} (means)",
         **facts,
     }
     rows = [

@@ -161,7 +161,7 @@ def _plot(found: Averages, args: argparse.Namespace, wanted: Asked, count: int) 
         [str(layer) for layer in range(len(found.effects[0].layers))],
         title=_title(args, wanted),
         description=f"Mean indirect effect by token and layer over {count} facts of {wanted.data}. "
-        f"Largest: {role}, layer {layer}, {_interval(mean)}.",
+        f"Largest before the last token: {role}, layer {layer}, {_interval(mean)}.",
         x_label=f"restored layer{f' (window of {args.window})' if args.window > 1 else ''}",
         legend=f"indirect effect: p(answer | restored) − p(answer | corrupted), mean of {count} facts",
     )
@@ -179,20 +179,29 @@ def _page(
         "p clean": _interval(found.clean),
         "p corrupted": _interval(found.corrupted),
         "total effect": _interval(found.total),
-        "strongest": f"{role}, layer {layer}: {_interval(mean)}",
+        "strongest before the end": f"{role}, layer {layer}: {_interval(mean)}",
         "heat map": files[0],
         "numbers": files[1],
     }
     layers = range(len(found.effects[0].layers))
     columns = ("token", "n", *(f"layer {layer}" for layer in layers))
-    means = [(row.role, row.layers[0].n, *(f"{m.value:.3f}" for m in row.layers)) for row in found.effects]
-    bounds = [(row.role, row.layers[0].n, *(f"{m.low:.2f} {m.high:.2f}" for m in row.layers)) for row in found.effects]
+    means = [
+        (row.role, row.layers[0].n, *(f"{round(m.value, 3) + 0.0:.3f}" for m in row.layers)) for row in found.effects
+    ]
+    bounds = [
+        (row.role, row.layers[0].n, *(f"{_two(m.low)}, {_two(m.high)}" for m in row.layers)) for row in found.effects
+    ]
     tables = Table("indirect effect", columns, means), Table("95 % interval", columns, bounds)
     return Page(_title(args, wanted), facts, tables)
 
 
 def _interval(mean: Mean) -> str:
     return f"{mean.value:.3f} [{mean.low:.3f}, {mean.high:.3f}]"
+
+
+def _two(value: float) -> str:
+    """Two decimals, and no "-0.00"."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _content(

@@ -11,7 +11,7 @@ from typing import Any
 
 from editharness.mechanism.roles import ROLES, Role
 from editharness.mechanism.tracing import Trace
-from editharness.stats import summarise_values
+from editharness.stats import bootstrap_mean, summarise_values
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,14 @@ class Averages:
     effects: tuple[RoleEffects, ...]
 
     def strongest(self) -> tuple[Role, int, Mean]:
-        """The role and layer with the largest mean indirect effect."""
-        found = [(row.role, layer, mean) for row in self.effects for layer, mean in enumerate(row.layers)]
+        """The role and layer with the largest mean indirect effect, of those before the last prompt token.
+
+        That token's last layer is the answer itself: restoring it gives the total effect, whatever the model does.
+        Roles that less than half of the cases have do not count.
+        """
+        common = [row for row in self.effects if 2 * row.layers[0].n >= self.total.n]
+        rows = [row for row in common if row.role != "last prompt token"]
+        found = [(row.role, layer, mean) for row in rows for layer, mean in enumerate(row.layers)]
         return max(found, key=lambda one: one[2].value)
 
 
@@ -52,6 +58,8 @@ def averages(traces: Sequence[Trace]) -> Averages:
     clusters = {trace.prompt.case: trace.prompt.subject for trace in traces}
 
     def mean(values: Mapping[str, float]) -> Mean:
+        if len(values) > 1:  # where all are equal here it is by construction: what comes later undoes nothing
+            return Mean(*bootstrap_mean(values, clusters), len(values))
         value, low, high = summarise_values(values, clusters, proportion=False)
         if value is None or low is None or high is None:
             raise ValueError("the mean of no traces")

@@ -11,6 +11,8 @@ Point = tuple[float, float]
 _CELL, _ROW, _TOP = 46, 26, 60
 _LETTER = 7.0
 """Rough width of a letter: labels get the room of the longest."""
+_VISIBLE = 0.01
+"""A colour of less strength than this cannot be told from none, and needs no place in the legend."""
 
 
 def heat_map(
@@ -35,7 +37,9 @@ def heat_map(
         for index, value in enumerate(row):
             _cell(figure, left + _CELL * index, y, value, largest)
     figure.words(left + _CELL * len(columns) / 2, bottom + 18, x_label, "middle")
-    _scale(figure, left, bottom + 34, largest, legend, negative=any(v < 0 for row in values for v in row))
+    _scale(
+        figure, left, bottom + 34, largest, legend, negative=any(v < -_VISIBLE * largest for row in values for v in row)
+    )
     return figure.text()
 
 
@@ -70,7 +74,6 @@ class Group:
 class Panel:
     """One scatter plot of a figure."""
 
-    title: str
     x_label: str
     y_label: str
     groups: Sequence[Group]
@@ -90,7 +93,7 @@ def scatter(panels: Sequence[Panel], *, title: str, description: str, note: str 
         axes = Axes(
             gap + index * (side + gap), 84, side, side, span([x for x, _ in points]), span([y for _, y in points])
         )
-        axes.draw(figure, panel.title, panel.x_label, panel.y_label)
+        axes.draw(figure, panel.x_label, panel.y_label)
         for number, group in enumerate(panel.groups):
             for x, y in group.points:
                 figure.mark(*axes.place(x, y), number)
@@ -121,7 +124,7 @@ def lines(
     figure.words(12, 24, title, kind="title")
     _legend(figure, [curve.name for curve in curves], 12, 46, line=True)
     axes = Axes(60, 84, width - 80, height, span(xs), span(ys))
-    axes.draw(figure, "", x_label, y_label)
+    axes.draw(figure, x_label, y_label)
     for number, curve in enumerate(curves):
         places = [x for x, _ in curve.points]
         if curve.band:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -46,13 +47,17 @@ PERPLEXITY = 30.0
 
 @dataclass(frozen=True)
 class Points:
-    """m0, m1, m2 [n, d_h] fp64 on the CPU, a row per case; `failed` counts cases without one of the values."""
+    """m0, m1, m2 [n, d_h] fp64 on the CPU, a row per case.
+
+    `losses`: the mean loss that the searches of m1 and m2 reached; `failed`: cases without one of the values.
+    """
 
     cases: tuple[str, ...]
     subjects: tuple[str, ...]
     old: Tensor
     new: Tensor
     negated: Tensor
+    losses: tuple[float, float] = (0.0, 0.0)
     failed: int = 0
 
 
@@ -86,19 +91,24 @@ def target_values(
     found = [find_values(host, edits, layer, contexts, options) for edits in (plain, negated)]
     places = [{edit.id: row for row, edit in enumerate(one.edits)} for one in found]
     kept = [case for case in cases if all(case.id in place for place in places)]
-    if not kept:
-        raise DataError("no case has a value for both its plain and its negated sentence")
+    if len(kept) < 2:
+        raise DataError(f"{len(kept)} of {len(cases)} cases have both values: distances between cases need two")
     ids = [case.id for case in kept]
     new, denied = (one.target[[place[i] for i in ids]] for one, place in zip(found, places, strict=True))
     bare = host.encode([edit for edit in plain if edit.id in set(ids)], targets=False)
     stream = block_outputs(host.model, host.modules, layer, bare)
     old = stream if where == "block" else mlp_outputs(host.model, host.modules, layer, bare)
     old, new, denied = (one.double().cpu() for one in (old, old + (new - stream), old + (denied - stream)))
-    return Points(tuple(ids), tuple(case.subject_text for case in kept), old, new, denied, len(cases) - len(kept))
+    losses = tuple(fmean(s.facts["loss"] for s in one.statuses if s.edit_id in set(ids)) for one in found)
+    subjects = tuple(case.subject_text for case in kept)
+    return Points(tuple(ids), subjects, old, new, denied, (losses[0], losses[1]), len(cases) - len(kept))
 
 
 def distances(points: Points) -> list[Distance]:
-    """Cosine and L2 between the groups, the scale to read them by, and how often m2 is m1's nearest neighbour."""
+    """Cosine and L2 between the groups, the scale to read them by, and how often m2 is m1's nearest neighbour.
+
+    Two cases at least are needed.
+    """
     pairs = {
         "m0, m1": (points.old, points.new),
         "m0, m2": (points.old, points.negated),
@@ -144,6 +154,7 @@ def as_json(points: Points, found: Sequence[Distance], flat: Sequence[Projection
     count = len(points.cases)
     return {
         "distances": [{"pair": d.pair, "measure": d.measure, **asdict(d.mean)} for d in found],
+        "losses": {"new": points.losses[0], "negated": points.losses[1]},
         "cases": list(points.cases),
         "projections": {
             one.name: {

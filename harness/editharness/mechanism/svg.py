@@ -19,7 +19,7 @@ SHAPES: tuple[Shape, ...] = ("circle", "square", "triangle")
 
 _NAMESPACE = "http://www.w3.org/2000/svg"
 _STYLE = """
-text { font: 12px system-ui, sans-serif; fill: #1b1f24 }
+text { font-family: 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif; font-size: 12px; fill: #1b1f24 }
 .title { font-weight: 600; font-size: 14px }
 .small { font-size: 11px }
 .paper { fill: #ffffff }
@@ -112,7 +112,7 @@ class Axes:
         up = (y - self.y[0]) / (self.y[1] - self.y[0])
         return self.left + across * self.width, self.top + (1 - up) * self.height
 
-    def draw(self, figure: Figure, title: str, x_label: str, y_label: str) -> None:
+    def draw(self, figure: Figure, x_label: str, y_label: str) -> None:
         """Frame, ticks with their numbers, grid and labels."""
         bottom, right = self.top + self.height, self.left + self.width
         for value in ticks(*self.x):
@@ -126,7 +126,7 @@ class Axes:
         figure.line(self.left, bottom, right, bottom)
         figure.line(self.left, self.top, self.left, bottom)
         figure.words(self.left + self.width / 2, bottom + 32, x_label, "middle")
-        figure.words(self.left, self.top - 8, " · ".join(part for part in (title, y_label) if part))
+        figure.words(self.left, self.top - 8, f"↑ {y_label}")
 
 
 def span(values: Sequence[float]) -> tuple[float, float]:
