@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
         "errors",
-        "types cache",
+        "types cache reporting",
         "hooks options method protocol config judge claims",
         "plugin_loading task_index registry presets",
         "data models",
@@ -32,9 +32,9 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "documents",
         "host inplace lm plan controls seeing",
         "health",
-        "editing asking preparing",
-        "abilities",
-        "runner recording judging",
+        "editing asking preparing opening",
+        "abilities choosing",
+        "runner recording judging mechanism",
         "cli testing",
         "__main__",
     )
@@ -117,7 +117,7 @@ def test_records_and_boards_import_only_types_and_errors() -> None:
 
 def test_only_the_top_reads_records() -> None:
     users = {source for _, source, target in edges() if target in RECORDS} - RECORDS
-    assert users <= {"cli", "recording", "testing", "runner", "judging"}
+    assert users <= {"cli", "recording", "testing", "runner", "judging", "mechanism"}
 
 
 def test_the_harness_imports_no_plugin() -> None:
@@ -188,6 +188,9 @@ def test_light_modules_load_nothing_heavy() -> None:
         ("leaderboard", "--help"),
         ("leaderboard", "FOLDER"),
         ("eval", "--help"),
+        ("trace", "--help"),
+        ("geometry", "--help"),
+        ("trace", "--data", "poket"),
         ("eval", "--method", "rme", "--task", "negation_pocket"),
     ],
     ids=" ".join,

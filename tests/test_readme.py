@@ -46,10 +46,10 @@ def test_eval_commands_of_the_readme_name_what_exists(command: str) -> None:
 
     parser = Parser()
     command_module.arguments(parser)
-    config = command_module.configure(parser.parse_args(shlex.split(command)[2:]))
+    args = parser.parse_args(shlex.split(command)[2:])
     registry = load_plugins()
-    registry.method(config.method)
-    registry.protocol_and_data(config.task)
+    for method in command_module.methods_asked(args.method, registry):
+        registry.protocol_and_data(command_module.configure(args, method).task)
 
 
 def test_the_main_command_and_the_test_command_are_the_ones_ci_runs() -> None:

@@ -32,6 +32,10 @@ COMMANDS: Mapping[str, Command] = {
     "judge": Command("editharness.cli.judge", "judge the stored answers of runs; export and import human labels"),
     "leaderboard": Command("editharness.cli.leaderboard", "show the records of runs as tables"),
     "data": Command("editharness.cli.data", "build cases from question-answer pairs of your own, and check them"),
+    "trace": Command("editharness.cli.trace", "causal tracing: which token and which layer decide the answer"),
+    "geometry": Command(
+        "editharness.cli.geometry", "target values of old, new and negated sentences: distances, a plot"
+    ),
     "methods": Command("editharness.cli.listing", "list the editing methods; NAME shows its options and presets"),
     "protocols": Command("editharness.cli.listing", "list the evaluation protocols"),
     "metrics": Command("editharness.cli.metrics", "explain the columns of boards: formula, direction, source"),

@@ -70,6 +70,21 @@ class Page:
     tables: Sequence[Table] = field(default=())
 
 
+def positive(text: str) -> int:
+    """A whole number from 1, for argparse."""
+    number = natural(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1")
+    return number
+
+
+def natural(text: str) -> int:
+    """A whole number from 0, for argparse."""
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 0")
+    return int(text)
+
+
 def add_format(parser: argparse.ArgumentParser) -> None:
     """Add --format."""
     parser.add_argument("--format", choices=FORMATS, default="table", help="how to print (default: table)")

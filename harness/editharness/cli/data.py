@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from editharness.cli.common import Parser
+from editharness.cli.common import Parser, natural
 from editharness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="what to write where no new_answer is given: another row's answer, or the right one (default: other)",
     )
     build.add_argument(
-        "--locality", type=_natural, default=5, help="questions that must not change, per case (default: 5)"
+        "--locality", type=natural, default=5, help="questions that must not change, per case (default: 5)"
     )
-    build.add_argument("--seed", type=_natural, default=0, help="of the choice of answers and questions (default: 0)")
+    build.add_argument("--seed", type=natural, default=0, help="of the choice of answers and questions (default: 0)")
     build.add_argument("--by", choices=("rules", "server"), default="rules", help="who finds subjects and paraphrases")
     build.add_argument("--url", help="an OpenAI-compatible server, such as http://127.0.0.1:8000/v1")
     build.add_argument("--model", help="the server's model")
@@ -204,9 +204,3 @@ def _line(one: Skipped) -> str:
     from editharness.leaderboard.text import plain
 
     return plain(f"record {one.record}: " + (f"field {one.field!r} " if one.field else "") + one.reason, 300)
-
-
-def _natural(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 0")
-    return int(text)

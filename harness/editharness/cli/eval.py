@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from editharness.cli.common import natural, positive
 from editharness.errors import DataError, EditHarnessError, UnknownNameError, UsageError
 from editharness.types import MethodSpec, Schedule
 
@@ -165,21 +166,6 @@ def known_data(files: Mapping[str, Path], datasets: Mapping[str, Any]) -> None:
             raise UnknownNameError("data set", name, datasets, hint="(in --data)")
         if not path.is_file():
             raise DataError(f"--data {name}={path}: no such file")
-
-
-def positive(text: str) -> int:
-    """A whole number from 1, as argparse reads it."""
-    number = natural(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1")
-    return number
-
-
-def natural(text: str) -> int:
-    """A whole number from 0, as argparse reads it."""
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 0")
-    return int(text)
 
 
 class ProgressReporter:

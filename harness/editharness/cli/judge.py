@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from editharness.cli.common import add_format
+from editharness.cli.common import add_format, natural, positive
 from editharness.errors import DataError, EditHarnessError, OptionError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ DEFAULT = "rules"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    from editharness.cli.eval import natural, positive
-
     parser.description = (
         "Judge the answers that runs have stored, without a model being edited or asked again. Verdicts are written "
         "beside each record; all that stand there are shown, with intervals, bounds and agreement."
