@@ -31,6 +31,8 @@ from editharness.types import StateId
 Progress = Callable[[int], None]
 Encoded = tuple[Any, list[int], list[int]]
 """What lm-eval makes of a request: its strings, tokens of the context, tokens of the continuation."""
+Decode = Callable[[Sequence[int]], str]
+"""Token ids -> their text."""
 BASE = "base"
 
 
@@ -112,7 +114,11 @@ class EditedLM(HFLM):
         text = self.tok_decode(tokens)
         for stop in settings.stops:
             text = text.split(stop)[0]
-        return Said.of(text, tokens)
+        return Said.of(text, tokens, self._decoder())
+
+    def _decoder(self) -> Decode:
+        # a plain function: an answer that is copied must not take the model along
+        return lambda tokens: str(self.tok_decode(list(tokens)))
 
     def _eos(self) -> str:
         return str(self.tok_decode([self.eot_token_id], skip_special_tokens=False))
@@ -195,11 +201,12 @@ class EditedLM(HFLM):
         logp = logits.log_softmax(dim=-1, dtype=self.softmax_dtype)
         wanted = torch.tensor([token for one in chunk for token in one.continuation], device=self.device)
         picked = logp.gather(1, wanted[:, None])[:, 0]
-        greedy = logp.argmax(dim=-1) == wanted
+        greedy = logp.argmax(dim=-1)
         sizes = [len(one.continuation) for one in chunk]
+        decode = self._decoder()
         return [
-            Likelihood.of(one.continuation, scores, right)
-            for one, scores, right in zip(chunk, picked.split(sizes), greedy.split(sizes), strict=True)
+            Likelihood.of(one.continuation, scores, likeliest.tolist(), decode)
+            for one, scores, likeliest in zip(chunk, picked.split(sizes), greedy.split(sizes), strict=True)
         ]
 
     def _model_generate(self, context: Any, max_length: int, stop: list[str], **kwargs: Any) -> Any:
@@ -251,31 +258,48 @@ class _Scored:
 class Likelihood(tuple[float, bool]):
     """(log-probability, all tokens greedy), as lm-eval expects, that also tells the continuation's tokens.
 
-    `tokens`: their ids; `right`: whether each is the greedy one, given those before it (teacher forcing).
+    `tokens`: their ids; `greedy`: the likeliest token at each place, given the continuation's before it (teacher
+    forcing); `right`: whether they are the same.
     """
 
     tokens: tuple[int, ...]
-    right: tuple[bool, ...]
+    greedy: tuple[int, ...]
+    decode: Decode
 
     @classmethod
-    def of(cls, tokens: Sequence[int], scores: torch.Tensor, right: torch.Tensor) -> Likelihood:
-        """From the log-probabilities and hits of each token [n]."""
-        made = cls((float(scores.sum()), bool(right.all())))
-        made.tokens, made.right = tuple(tokens), tuple(right.tolist())
+    def of(cls, tokens: Sequence[int], scores: torch.Tensor, greedy: Sequence[int], decode: Decode) -> Likelihood:
+        """From the log-probability of each token [n] and the likeliest one at its place [n]."""
+        made = cls((float(scores.sum()), tuple(greedy) == tuple(tokens)))
+        made.tokens, made.greedy, made.decode = tuple(tokens), tuple(greedy), decode
         return made
+
+    @property
+    def right(self) -> tuple[bool, ...]:
+        """Whether each token is the likeliest one at its place."""
+        return tuple(a == b for a, b in zip(self.tokens, self.greedy, strict=True))
+
+    @property
+    def forced(self) -> str:
+        """What the model says under teacher forcing."""
+        return self.decode(self.greedy)
 
 
 class Said(str):
     """A free answer that also tells its tokens, those from the stop string on included."""
 
     tokens: tuple[int, ...]
+    decode: Decode
 
     @classmethod
-    def of(cls, text: str, tokens: Sequence[int]) -> Said:
+    def of(cls, text: str, tokens: Sequence[int], decode: Decode) -> Said:
         """The text as it is scored, and the ids that the model gave."""
         made = cls(text)
-        made.tokens = tuple(tokens)
+        made.tokens, made.decode = tuple(tokens), decode
         return made
+
+    def first(self, tokens: int) -> str:
+        """The text of the first so many tokens."""
+        return self.decode(self.tokens[:tokens])
 
 
 @dataclass(frozen=True)

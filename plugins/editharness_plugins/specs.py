@@ -45,6 +45,24 @@ PROTOCOLS: tuple[ProtocolSpec, ...] = (
         paper="arXiv 2510.00625, section 5.2",
         ref="editharness_plugins.protocols.negation:Negation",
     ),
+    ProtocolSpec(
+        name="wild",
+        title="WILD: free answers to the questions that the model got wrong",
+        paper="arXiv 2502.11177, sections 4 and 5",
+        ref="editharness_plugins.protocols.wild:Wild",
+    ),
+    ProtocolSpec(
+        name="synthetic",
+        title="Synthetic evaluation: token match ratio under teacher forcing",
+        paper="arXiv 2502.11177, sections 4 and 5",
+        ref="editharness_plugins.protocols.synthetic:Synthetic",
+    ),
+    ProtocolSpec(
+        name="modules",
+        title="Input, generation, truncation and metric as switches",
+        paper="arXiv 2502.11177, section 6",
+        ref="editharness_plugins.protocols.modules:Modules",
+    ),
 )
 
 # Where no sha256 stands, the publisher gives none and the file could not be checked: a run's record keeps what it read.
@@ -70,6 +88,14 @@ DATASETS: tuple[DatasetSpec, ...] = (
                 file="multi_counterfact.json",
             ),
         ),
+    ),
+    DatasetSpec(
+        name="counterfact",
+        title="CounterFact",
+        paper="arXiv 2202.05262",
+        ref=f"{_DATASETS}.mcf:load_counterfact",
+        licence="MIT",
+        sources=(Source("url", "https://rome.baulab.info/data/dsets/counterfact.json", file="counterfact.json"),),
     ),
     DatasetSpec(
         name="zsre",

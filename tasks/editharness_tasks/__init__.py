@@ -12,4 +12,5 @@ from editharness.types import TaskFolder
 @hookimpl
 def register_tasks(register: Callable[[TaskFolder], None]) -> None:
     """Offer the folders beside this file."""
-    register(TaskFolder(Path(__file__).parent / "negation"))
+    for protocol in ("negation", "wild", "synthetic", "modules"):
+        register(TaskFolder(Path(__file__).parent / protocol))
