@@ -105,6 +105,7 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
     method_spec = registry.method(config.method)
     protocol_spec, data_spec = registry.protocol_and_data(config.task)
     protocol = cast("EvalProtocol", registry.resolve(protocol_spec.ref)())
+    _asks_of(protocol, data_spec.name, config, registry)
     with clock.phase("data"):
         report.stage("reading data")
         data = load_cases(
@@ -195,6 +196,16 @@ def _write_arms(
                     partial(registry.edits_applied, editor.row), editor.state, checkpoints.at,
                 )  # fmt: skip
     return arms
+
+
+def _asks_of(protocol: EvalProtocol, data: str, config: RunConfig, registry: Registry) -> None:
+    """Refuse a data set about which the protocol has no questions, before anything is loaded; raises UsageError."""
+    probes = protocol.probes(config.schedule, config.checkpoints)
+    tasks = {*protocol.screening(), *(probe.task for probe in probes)}
+    able = [name for name in registry.datasets if all(task.format(data=name) in registry.tasks for task in tasks)]
+    if data not in able:
+        known = ", ".join(able) or "none"
+        raise UsageError(f"protocol {protocol.name!r} has no tasks about data set {data!r}: it can ask about {known}")
 
 
 def _ordered(cases: Sequence[Case], seed: int) -> list[Case]:

@@ -67,8 +67,10 @@ def _matches(doc: dict[str, Any], likelihoods: dict[str, Any], said: Any) -> dic
 
     Where it also answers freely, the form's scores of both texts at the target's length: "forced_...", "cut_...".
     """
-    scores, target = dict[str, float](), likelihoods.get("target")
-    for name, answer in (("match", target), ("old_match", likelihoods.get("old"))):
+    scores: dict[str, float] = {}
+    target: Any = likelihoods.get("target")
+    for name, whose in (("match", "target"), ("old_match", "old")):
+        answer: Any = likelihoods.get(whose)
         if hasattr(answer, "right"):
             scores[name] = sum(answer.right) / len(answer.right)
     if hasattr(target, "tokens") and hasattr(said, "tokens"):

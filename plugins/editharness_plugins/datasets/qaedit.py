@@ -2,7 +2,8 @@
 
 id, source, prompt (a question), subject, target, rephrase, locality [{loc, loc_ans}]. There is no old answer. An id is
 unique only together with its source, which every case has as a tag ("source:NQ"). Mended here: doubled quotes left over
-from CSV, a footnote sign after a target. Left as they are, and counted: questions without a question mark or in lower case, targets that end in a full stop.
+from CSV, a footnote sign after a target. Left as they are, and counted: questions without a question mark or in lower
+case, targets that end in a full stop.
 """
 
 from __future__ import annotations

@@ -43,7 +43,8 @@ class Wild(OnFailures):
         "where the unedited model gives it",
         "wild-em": "the same for the target alone: the paper's WILD-em; section 6.4",
         "contains": "share of cases whose answer holds the target or an alias as whole words, and neither the old "
-        "answer nor a word that denies (not, no, never, neither, nor, none, cannot, without, n't); after A.4, without a judge",
+        "answer nor a word that denies (not, no, never, neither, nor, none, cannot, without, n't); after A.4, "
+        "without a judge",
         "F1": "harmonic mean of precision and recall of the answer's words, normalised as in SQuAD; best of target and "
         "aliases",
         "generalization": "mean over a case's paraphrases of exact match as in reliability; section 3",
