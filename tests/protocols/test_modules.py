@@ -45,7 +45,8 @@ def test_an_answer_without_a_model_is_cut_by_words() -> None:
 
 @pytest.mark.slow
 def test_stopping_afterwards_is_stopping_during_generation() -> None:
-    cases = first_cases(16)
+    # pocket ends its answers itself, so a stop is met only within a name ("J. R. R. Tolkien")
+    cases = [*first_cases(6), *[case for case in first_cases(1000) if "." in case.old][:6]]
     stopped = {a.case: a for a in unedited([SCREENED], cases)}
     raw = {a.case: a for a in unedited([ASK["guided"]], cases)}
     assert set(stopped) == set(raw) == {case.id for case in cases}
@@ -54,7 +55,7 @@ def test_stopping_afterwards_is_stopping_during_generation() -> None:
         assert before_stop(text, STOPS) == stopped[case.id].text
         doc = {"target": case.target, "old": "", "aliases": case.target_aliases, "old_aliases": ()}
         assert raw[case.id].scores["em"] == score_answer(doc, text)["em"] == stopped[case.id].scores["em"]
-    assert any(len(str(raw[case.id].text)) > len(str(stopped[case.id].text)) for case in cases)
+    assert sum(len(str(raw[case.id].text)) > len(str(stopped[case.id].text)) for case in cases) > 2
 
 
 @pytest.mark.slow
