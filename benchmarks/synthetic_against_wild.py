@@ -35,13 +35,15 @@ def lines(paths: Sequence[Path]) -> Iterator[str]:
     """The table."""
     yield "| data | schedule | row | n | synthetic | WILD | difference | above zero |"
     yield "|---|---|---|---|---|---|---|---|"
-    found = runs(paths)
+    found, told = runs(paths), set[tuple[str, str, int]]()
     for (protocol, key), (_, wild) in sorted(found.items(), key=lambda one: (one[0][1][0], one[0][1][2], one[0][1][1])):
         if protocol != "wild" or ("synthetic", key) not in found:
             continue
         synthetic = found["synthetic", key][1]
-        for row in ("none", "context", key[1]):
+        setting = (key[0], key[2], key[3])
+        for row in (key[1],) if setting in told else ("none", "context", key[1]):
             yield _line(key, row, synthetic, wild)
+        told.add(setting)  # the controls of a setting are the same beside every method
 
 
 def _line(key: Key, row: str, synthetic: Scores, wild: Scores) -> str:
