@@ -21,6 +21,16 @@ from editharness.types import Case, CaseSet
 SCREENED_AT_ONCE = 200
 
 
+def check_tasks(protocol: EvalProtocol, data: str, config: RunConfig, registry: Registry) -> None:
+    """Refuse a data set about which the protocol has no questions, before anything is loaded; raises UsageError."""
+    probes = protocol.probes(config.schedule, config.checkpoints)
+    tasks = {*protocol.screening(), *(probe.task for probe in probes)}
+    able = [name for name in registry.datasets if all(task.format(data=name) in registry.tasks for task in tasks)]
+    if data not in able:
+        known = ", ".join(able) or "none"
+        raise UsageError(f"protocol {protocol.name!r} has no tasks about data set {data!r}: it can ask about {known}")
+
+
 def select_cases(data: CaseSet, protocol: EvalProtocol, config: RunConfig) -> Selection:
     """The test cases that the protocol can use, in the run's order; raises UsageError where they are too few."""
     selection = protocol.select(_ordered([case for case in data.cases if case.split == "test"], config.seed))

@@ -33,6 +33,8 @@ from editharness.types import StateId
 Progress = Callable[[int], None]
 Encoded = tuple[Any, list[int], list[int]]
 """What lm-eval makes of a request: its strings, tokens of the context, tokens of the continuation."""
+Decode = Callable[[Sequence[int]], str]
+"""Token ids -> their text."""
 BASE = "base"
 
 
@@ -117,7 +119,11 @@ class EditedLM(HFLM):
         text = self.tok_decode(tokens)
         for stop in settings.stops:
             text = text.split(stop)[0]
-        return Said.of(text, tokens)
+        return Said.of(text, tokens, self._decoder())
+
+    def _decoder(self) -> Decode:
+        # a plain function: an answer that is copied must not take the model along
+        return lambda tokens: str(self.tok_decode(list(tokens)))
 
     def _eos(self) -> str:
         return str(self.tok_decode([self.eot_token_id], skip_special_tokens=False))
@@ -208,12 +214,13 @@ class EditedLM(HFLM):
         logp = logits.log_softmax(dim=-1, dtype=self.softmax_dtype)
         wanted = torch.tensor([token for one in chunk for token in one.continuation], device=self.device)
         picked = logp.gather(1, wanted[:, None])[:, 0]
-        greedy = logp.argmax(dim=-1) == wanted
+        greedy = logp.argmax(dim=-1)
         sizes = [len(one.continuation) for one in chunk]
         rows = zip(chunk, picked.split(sizes), greedy.split(sizes), logp.split(sizes), watched, strict=True)
+        decode = self._decoder()
         return [
-            Likelihood.of(one.continuation, scores, right, self._drift(prompt, next_word[0]))
-            for one, scores, right, next_word, prompt in rows
+            Likelihood.of(one.continuation, scores, likeliest.tolist(), decode, self._drift(prompt, next_word[0]))
+            for one, scores, likeliest, next_word, prompt in rows
         ]
 
     def _drift(self, prompt: str | None, logp: torch.Tensor) -> tuple[float, float] | None:
@@ -279,35 +286,53 @@ class _Scored:
 class Likelihood(tuple[float, bool]):
     """(log-probability, all tokens greedy), as lm-eval expects, that also tells the continuation's tokens.
 
-    `tokens`: their ids; `right`: whether each is the greedy one, given those before it (teacher forcing); `drift`: how
-    far the word after the prompt has moved from the unedited model's (`drift.Before.apart`), where that is wanted.
+    `tokens`: their ids; `greedy`: the likeliest token at each place, given the continuation's before it (teacher
+    forcing); `right`: whether they are the same; `drift`: how far the word after the prompt has moved from the unedited
+    model's (`drift.Before.apart`), where that is wanted.
     """
 
     tokens: tuple[int, ...]
-    right: tuple[bool, ...]
+    greedy: tuple[int, ...]
+    decode: Decode
     drift: tuple[float, float] | None
 
     @classmethod
     def of(
-        cls, tokens: Sequence[int], scores: torch.Tensor, right: torch.Tensor, drift: tuple[float, float] | None = None
-    ) -> Likelihood:
-        """From the log-probabilities and hits of each token [n]."""
-        made = cls((float(scores.sum()), bool(right.all())))
-        made.tokens, made.right, made.drift = tuple(tokens), tuple(right.tolist()), drift
+        cls, tokens: Sequence[int], scores: torch.Tensor, greedy: Sequence[int], decode: Decode,
+        drift: tuple[float, float] | None = None,
+    ) -> Likelihood:  # fmt: skip
+        """From the log-probability of each token [n] and the likeliest one at its place [n]."""
+        made = cls((float(scores.sum()), tuple(greedy) == tuple(tokens)))
+        made.tokens, made.greedy, made.decode, made.drift = tuple(tokens), tuple(greedy), decode, drift
         return made
+
+    @property
+    def right(self) -> tuple[bool, ...]:
+        """Whether each token is the likeliest one at its place."""
+        return tuple(a == b for a, b in zip(self.tokens, self.greedy, strict=True))
+
+    @property
+    def forced(self) -> str:
+        """What the model says under teacher forcing."""
+        return self.decode(self.greedy)
 
 
 class Said(str):
     """A free answer that also tells its tokens, those from the stop string on included."""
 
     tokens: tuple[int, ...]
+    decode: Decode
 
     @classmethod
-    def of(cls, text: str, tokens: Sequence[int]) -> Said:
+    def of(cls, text: str, tokens: Sequence[int], decode: Decode) -> Said:
         """The text as it is scored, and the ids that the model gave."""
         made = cls(text)
-        made.tokens = tuple(tokens)
+        made.tokens, made.decode = tuple(tokens), decode
         return made
+
+    def first(self, tokens: int) -> str:
+        """The text of the first so many tokens."""
+        return self.decode(self.tokens[:tokens])
 
 
 @dataclass(frozen=True)

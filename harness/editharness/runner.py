@@ -15,7 +15,7 @@ from typing import Any, cast
 from editharness.abilities import Ability, ask_abilities, load_abilities
 from editharness.asking import ask, chat_renderer, task_forms
 from editharness.cache import cache_folder
-from editharness.choosing import screen_cases, select_cases
+from editharness.choosing import check_tasks, screen_cases, select_cases
 from editharness.config import RunConfig
 from editharness.controls import columns_of, rows_of, series_of
 from editharness.data.load import load_cases
@@ -76,6 +76,7 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
     spec = registry.method(config.method)
     protocol_spec, data_spec = registry.protocol_and_data(config.task)
     protocol = cast("EvalProtocol", registry.resolve(protocol_spec.ref)())
+    check_tasks(protocol, data_spec.name, config, registry)
     effective = ALONE if config.method == CONTEXT else config.schedule.limited(spec.max_batch)
     checkpoints = _checkpoints(config, effective, protocol)
     with clock.phase("data"):

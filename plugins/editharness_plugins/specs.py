@@ -64,6 +64,24 @@ PROTOCOLS: tuple[ProtocolSpec, ...] = (
         paper="arXiv 2502.11177, section 7",
         ref="editharness_plugins.protocols.sequential:Sequential",
     ),
+    ProtocolSpec(
+        name="wild",
+        title="WILD: free answers to the questions that the model got wrong",
+        paper="arXiv 2502.11177, sections 4 and 5",
+        ref="editharness_plugins.protocols.wild:Wild",
+    ),
+    ProtocolSpec(
+        name="synthetic",
+        title="Synthetic evaluation: token match ratio under teacher forcing",
+        paper="arXiv 2502.11177, sections 4 and 5",
+        ref="editharness_plugins.protocols.synthetic:Synthetic",
+    ),
+    ProtocolSpec(
+        name="modules",
+        title="Input, generation, truncation and metric as switches",
+        paper="arXiv 2502.11177, section 6",
+        ref="editharness_plugins.protocols.modules:Modules",
+    ),
 )
 
 JUDGES: tuple[JudgeSpec, ...] = (
@@ -112,6 +130,14 @@ DATASETS: tuple[DatasetSpec, ...] = (
                 file="multi_counterfact.json",
             ),
         ),
+    ),
+    DatasetSpec(
+        name="counterfact",
+        title="CounterFact",
+        paper="arXiv 2202.05262",
+        ref=f"{_DATASETS}.mcf:load_counterfact",
+        licence="MIT",
+        sources=(Source("url", "https://rome.baulab.info/data/dsets/counterfact.json", file="counterfact.json"),),
     ),
     DatasetSpec(
         name="zsre",
