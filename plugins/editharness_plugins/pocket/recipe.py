@@ -1,4 +1,7 @@
-"""Trains pocket: `python -m editharness_plugins.pocket.recipe --out DIR --minutes 60`. Seeded and resumable."""
+"""Trains pocket: `python -m editharness_plugins.pocket.recipe --out DIR --minutes 60`. Seeded and resumable.
+
+`--chat --start MODEL` goes on from a finished model and teaches it to converse.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from editharness_plugins.pocket.chat import PLAIN, WITH_CHAT, ChatRenderer
 from editharness_plugins.pocket.corpus import counterfact_facts, pocket_facts, read_cases, read_counterfact
 from editharness_plugins.pocket.curriculum import Curriculum
 from editharness_plugins.pocket.export import cost, export, rescale
@@ -21,7 +25,7 @@ from editharness_plugins.pocket.forms import Fact, Renderer, Sentence, all_texts
 from editharness_plugins.pocket.masks import Answer, Batch, Batcher, Document, Encoder, pack
 from editharness_plugins.pocket.network import EMBEDDING_RATE, build_model, build_optimizers, schedule
 from editharness_plugins.pocket.relations import load_yaml
-from editharness_plugins.pocket.tokenizer import train_tokenizer
+from editharness_plugins.pocket.tokenizer import train_tokenizer, with_chat
 
 DENIAL = 2.0
 NEGATIONS = Path("harness/editharness/data/negation_templates.csv")
@@ -37,9 +41,12 @@ class Trainer:
         self.tokenizer, model = start(arguments.start) if arguments.start else scratch(facts, arguments)
         self.model = model.to(arguments.device)
         self.optimizers = build_optimizers(self.model, arguments.rate)
-        self.renderer, self.encoder = Renderer(facts, self.rng), Encoder(self.tokenizer)
+        if arguments.chat:
+            self.tokenizer = with_chat(self.tokenizer)
+        self.renderer = ChatRenderer(facts, self.rng, self.tokenizer) if arguments.chat else Renderer(facts, self.rng)
+        self.encoder = Encoder(self.tokenizer)
         self.batcher = Batcher(arguments.length, int(self.tokenizer.pad_token_id), self.rng)
-        self.curriculum = Curriculum(facts)
+        self.curriculum = Curriculum(facts, WITH_CHAT if arguments.chat else PLAIN)
         self.left: list[Document] = []
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.early: Tensor | None = None
@@ -190,6 +197,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train the small model that ships with the package.")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="a model of this recipe to go on from, instead of random weights")
+    parser.add_argument("--chat", action="store_true", help="teach conversations too, in the wordings of chat.yaml")
     parser.add_argument("--counterfact", type=Path, help="counterfact-edit.json, to train on its first cases too")
     parser.add_argument("--counterfact-cases", type=int, default=1000)
     parser.add_argument("--negations", type=Path, default=NEGATIONS)
