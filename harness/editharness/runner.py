@@ -115,7 +115,7 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
     resolved = resolve(method_spec, _preset(method_spec, config, loaded), config.settings)
     registry.run_started(config)
     effective = ALONE if config.method == CONTEXT else config.schedule.limited(method_spec.max_batch)
-    host = _host(config, loaded, report)
+    host = _host(config, registry, loaded, report)
     timeline = Timeline(loaded.model, host.masters, digest=loaded.digest)
     entry = registry.methods[config.method]
     with clock.phase("training"):
@@ -241,9 +241,11 @@ def _preset(spec: MethodSpec, config: RunConfig, loaded: LoadedModel) -> Any:
     return choose(presets, config.preset, model_facts(loaded.model.config))
 
 
-def _host(config: RunConfig, loaded: LoadedModel, report: Reporter) -> LocalHost:
+def _host(config: RunConfig, registry: Registry, loaded: LoadedModel, report: Reporter) -> LocalHost:
+    shipped = registry.model(config.model).corpus if loaded.source == "package" else None
+
     def texts() -> Sequence[str]:
-        return find_corpus(config.corpus, loaded.folder, CORPUS_DOCUMENTS, offline=offline())
+        return find_corpus(config.corpus or shipped, loaded.folder, CORPUS_DOCUMENTS, offline=offline())
 
     return LocalHost(
         loaded,

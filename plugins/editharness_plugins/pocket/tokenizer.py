@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 BOS, EOS, PAD = "<|bos|>", "<|eos|>", "<|pad|>"
 ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
-# How byte-level BPE writes the bytes C0, C1 and F5, which are in no UTF-8 text: their places in the vocabulary are free.
+# The bytes C0, C1 and F5 as byte-level BPE writes them: no UTF-8 text holds them, so their places are free.
 FREE = ("À", "Á", "õ")
 TEMPLATE = Path(__file__).parent / "chat_template.jinja"
 
