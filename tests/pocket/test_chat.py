@@ -27,6 +27,7 @@ from editharness_plugins.pocket.relations import HERE, load_yaml
 from editharness_plugins.pocket.tokenizer import ROLES, TEMPLATE, with_chat
 
 PLAIN = AutoTokenizer.from_pretrained(HERE / "model")
+TAUGHT = with_chat(PLAIN)
 SPEC = load_plugins().model("pocket-chat")
 ASKED = [{"role": "user", "content": " What is the capital of Kenya?\n"}]
 
@@ -72,15 +73,14 @@ def test_a_conversation_has_one_first_token_and_roles_of_one_token(chat: LoadedM
 @given(st.text())
 @settings(max_examples=200, deadline=None)
 def test_every_text_has_the_tokens_it_has_in_pocket(text: str) -> None:
-    chat = with_chat(PLAIN)
-    assert len(chat) == len(PLAIN)
+    assert len(TAUGHT) == len(PLAIN)
     if not any(role in text for role in ROLES):
-        assert chat(text)["input_ids"] == PLAIN(text)["input_ids"]
+        assert TAUGHT(text)["input_ids"] == PLAIN(text)["input_ids"]
 
 
 def test_a_tokenizer_that_has_the_roles_stays_as_it_is(chat: LoadedModel) -> None:
     again = with_chat(chat.tokenizer)
-    assert again.get_vocab() == chat.tokenizer.get_vocab() == with_chat(PLAIN).get_vocab()
+    assert again.get_vocab() == chat.tokenizer.get_vocab() == TAUGHT.get_vocab()
 
 
 def test_no_test_message_is_trained() -> None:
@@ -104,12 +104,11 @@ def test_a_fact_misses_its_form_in_conversations_too() -> None:
 
 
 def test_conversations_end_in_the_answer_and_judge_true_and_false_alike() -> None:
-    tokenizer = with_chat(PLAIN)
     facts = pocket_facts(read_cases())
-    renderer, encoder = ChatRenderer(facts, random.Random(1), tokenizer), Encoder(tokenizer)
+    renderer, encoder = ChatRenderer(facts, random.Random(1), TAUGHT), Encoder(TAUGHT)
     for index, form in Curriculum(facts, WITH_CHAT).draw(random.Random(2), 200):
         documents = renderer.documents(index, form)
-        texts = [tokenizer.decode(encoder.document(parts).ids) for parts in documents]
+        texts = [TAUGHT.decode(encoder.document(parts).ids) for parts in documents]
         assert all(text.startswith("<|bos|>") and text.count("<|bos|>") == 1 for text in texts)
         assert all(("<|assistant|>" in text) is form.startswith(CHAT) for text in texts)
         if form == f"{CHAT}true_false":
