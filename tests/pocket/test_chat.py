@@ -121,6 +121,7 @@ def test_it_answers_a_question(chat: LoadedModel) -> None:
     assert chat.tokenizer.decode(out[0, asked["input_ids"].shape[1] :]) == " Nairobi<|eos|>"
 
 
+@pytest.mark.slow
 def test_the_card_is_of_these_weights_and_holds_on_a_sample(chat: LoadedModel, card: dict[str, Any]) -> None:
     weights = (SPEC.folder / "model.safetensors").read_bytes()
     assert card["weights_sha256"] == hashlib.sha256(weights).hexdigest()
@@ -175,5 +176,7 @@ def test_it_is_edited_with_pockets_preset(tmp_path: Any, capsys: pytest.CaptureF
     words = ["eval", "--method", "memit", "--task", "negation_pocket", "--model", "pocket-chat", "--edits", "20"]
     assert main([*words, "--output", str(tmp_path)]) == 0
     record = json.loads(next(tmp_path.rglob("record.json")).read_text(encoding="utf-8"))
-    assert "pocket" in json.dumps(record)
-    assert "untuned" not in capsys.readouterr().out
+    preset = record["method"]["preset"]
+    assert (record["model"]["name"], preset["name"]) == ("pocket-chat", "pocket")
+    assert "on pocket's development split" in preset["source"]  # not on pocket-chat's: the record says so
+    assert "model pocket-chat" in " ".join(capsys.readouterr().out.split())

@@ -11,7 +11,9 @@ import pytest
 
 
 def train(out: Path, steps: int, *more: str) -> None:
-    words = ["--out", str(out), "--steps", str(steps), "--threads", "1", *more]
+    # small batches in float32: bfloat16 takes minutes where the processor has none
+    quick = ["--threads", "1", "--rows", "4", "--precision", "float32"]
+    words = ["--out", str(out), "--steps", str(steps), *quick, *more]
     done = subprocess.run(
         [sys.executable, "-m", "editharness_plugins.pocket.recipe", *words],
         capture_output=True, text=True, timeout=600, check=False,
