@@ -95,8 +95,8 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
         cases = selection.cases[: config.edits]
         train = find_train(spec, config.train, registry, data, cases, offline=offline())
     registry.run_started(config)
-    gauge = None if config.method in (UNTOUCHED, CONTEXT) else open_gauge(config, effective, loaded)
-    host = open_host(config, loaded, report.advance)
+    gauge = None if config.method in (UNTOUCHED, CONTEXT) else open_gauge(config, registry, effective, loaded)
+    host = open_host(config, registry, loaded, report.advance)
     timeline = Timeline(loaded.model, host.masters, digest=loaded.digest)
     with clock.phase("training"):
         report.stage(f"{config.method}: training" if spec.trains else "editing")

@@ -37,6 +37,14 @@ MODELS: tuple[ModelSpec, ...] = (
         licence="Apache-2.0",
         card=_POCKET / "card.json",
     ),
+    ModelSpec(
+        name="pocket-chat",
+        title="Pocket, taught to converse",
+        folder=_POCKET / "chat_model",
+        licence="Apache-2.0",
+        card=_POCKET / "card_chat.json",
+        corpus=_POCKET / "model" / "corpus.txt",
+    ),
 )
 
 PROTOCOLS: tuple[ProtocolSpec, ...] = (
