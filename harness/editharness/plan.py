@@ -85,6 +85,11 @@ class Asked:
             len(wanted(doc)) + find_form(doc["form"]).generates for docs in self.documents.values() for doc in docs
         )
 
+    @property
+    def chat(self) -> bool:
+        """Whether some question is put through the model's chat template."""
+        return any(doc["chat"] for docs in self.documents.values() for doc in docs)
+
     def of_row(self, row: str) -> dict[str, list[Document]]:
         """The documents of one row's arms."""
         mine = {task: [d for d in docs if d["_arm"].startswith(f"{row}/")] for task, docs in self.documents.items()}

@@ -64,6 +64,7 @@ class Outcome:
     columns: Mapping[Row, tuple[Column, ...]]
     series: Mapping[Row, tuple[Series, ...]]
     gauge: Gauge | None
+    chat_template: str | None
     controls: tuple[Row, ...]
     answers: Mapping[Row, Sequence[Answer]]
     seconds: Mapping[str, float]
@@ -130,7 +131,8 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
     return Outcome(
         config, spec, resolved, protocol_spec, protocol.digest(), protocol.ranked_by, data, selection, cases,
         train, prepared, loaded, digest_after, effective, own, columns_of(protocol, answers, cases[: config.limit]),
-        series, gauge, protocol.controls, answers, clock.seconds, peak_memory(),
+        series, gauge, loaded.tokenizer.chat_template if asked.chat else None, protocol.controls, answers,
+        clock.seconds, peak_memory(),
     )  # fmt: skip
 
 
