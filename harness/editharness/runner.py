@@ -159,12 +159,13 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
     answers = rows_of(answered, asked, cases[: config.limit], tuple(arms), protocol)
     columns = columns_of(protocol, answers, cases[: config.limit])
     series = series_of(protocol, answers, cases[: config.limit])
-    lost = text_loss({name: arm.readings for name, arm in arms.get(config.method, {}).items()})
+    health = text_loss({name: arm.readings for name, arm in arms.get(config.method, {}).items()})
+    series[config.method] = (*series.get(config.method, ()), *health)
     return Outcome(
         config, method_spec, resolved, protocol_spec, protocol.digest(), protocol.ranked_by, data, selection, cases,
         train, prepared, loaded, digest_after,
-        effective, arms.get(config.method, {}), columns,
-        {**series, config.method: (*series.get(config.method, ()), *lost)}, gauge, protocol.controls, answers, clock.seconds, peak_memory(),
+        effective, arms.get(config.method, {}), columns, series, gauge, protocol.controls, answers, clock.seconds,
+        peak_memory(),
     )  # fmt: skip
 
 

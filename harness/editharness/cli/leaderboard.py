@@ -22,9 +22,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=("table", "json", "markdown"), help="default: by the file's ending, else table"
     )
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument(
+        "--series", action="store_true", help="below each board, what was measured over the number of edits"
+    )
+    shown.add_argument(
+        "--grid", nargs="?", const="", metavar="COLUMN",
+        help="instead: batch size x number of edits, a table per method, of the ranked column or of COLUMN",
+    )  # fmt: skip
     target = parser.add_mutually_exclusive_group()
     target.add_argument("--output", type=Path, metavar="FILE", help="write to FILE")
     target.add_argument("--check", type=Path, metavar="FILE", help="exit 1 if FILE is not what would be written")
+    target.add_argument("--plots", type=Path, metavar="FOLDER", help="draw what was measured over the edits as SVG")
     target.add_argument(
         "--verify", action="store_true", help="recompute every record from the scores beside it; exit 1 if not so"
     )
@@ -32,19 +41,46 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print, write or check the boards of all records found; 1 where a file or a record is not what it should be."""
-    from editharness.leaderboard.rows import boards
-    from editharness.leaderboard.show import as_text, load, show_records
+    from editharness.leaderboard.show import show_grids, show_records
 
     if args.verify:
         return _verify(args.paths)
+    if args.plots:
+        return _plot(args.paths, args.plots)
     file: Path | None = args.output or args.check
     form = args.format or (_FORMATS.get(file.suffix, "table") if file else "table")
-    command = _command(args.paths, form, file)
-    if file is None:
-        show_records(args.paths, form, command)
+    command = _command(args, form, file)
+    if file is not None:
+        text = _text(args, form, command)
+    elif args.grid is not None:
+        show_grids(args.paths, form, command, args.grid or None)
         return 0
-    text = as_text(boards(load(args.paths)), form, command)
+    else:
+        show_records(args.paths, form, command, series=args.series)
+        return 0
     return _check(file, text, command) if args.check else _write(file, text)
+
+
+def _text(args: argparse.Namespace, form: str, command: str) -> str:
+    """The content of a file."""
+    from editharness.leaderboard.grid import grids
+    from editharness.leaderboard.rows import boards
+    from editharness.leaderboard.show import as_text, grids_as_text, load
+
+    made = boards(load(args.paths))
+    if args.grid is not None:
+        return grids_as_text(grids(made, args.grid or None), form, command)
+    return as_text(made, form, command, series=args.series)
+
+
+def _plot(paths: Sequence[Path], folder: Path) -> int:
+    from editharness.leaderboard.plots import write_plots
+    from editharness.leaderboard.rows import boards
+    from editharness.leaderboard.show import load
+
+    for file in write_plots(boards(load(paths)), folder):
+        print(file)
+    return 0
 
 
 def _verify(paths: Sequence[Path]) -> int:
@@ -60,9 +96,11 @@ def _verify(paths: Sequence[Path]) -> int:
     return 1 if problems else 0
 
 
-def _command(paths: Sequence[Path], form: str, file: Path | None) -> str:
+def _command(args: argparse.Namespace, form: str, file: Path | None) -> str:
     """The line that makes the file again, from where it was typed."""
-    words = ["editharness", "leaderboard", *(_relative(path) for path in paths), "--format", form]
+    words = ["editharness", "leaderboard", *(_relative(path) for path in args.paths), "--format", form]
+    words += ["--series"] if args.series else []
+    words += ["--grid", *([args.grid] if args.grid else [])] if args.grid is not None else []
     return shlex.join([*words, "--output", _relative(file)] if file else words)
 
 

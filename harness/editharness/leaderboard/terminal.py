@@ -15,6 +15,8 @@ from rich.text import Text
 
 from editharness.leaderboard.board import Board, BoardRow, Entry, Heading
 from editharness.leaderboard.rows import boards
+from editharness.leaderboard.series import series_tables
+from editharness.leaderboard.tables import Cell, SmallTable
 from editharness.leaderboard.text import arrow, caption, interval, percent, plain, rank, seconds
 
 if TYPE_CHECKING:
@@ -34,12 +36,37 @@ def show(records: Iterable[Entry | RunRecord], console: Console) -> None:
     show_boards(boards(records), console)
 
 
-def show_boards(made: Iterable[Board], console: Console) -> None:
-    """Print boards, each as one table or, where the console is narrow, as several."""
+def show_boards(made: Iterable[Board], console: Console, *, series: bool = False) -> None:
+    """Print boards, each as one table or, where the console is narrow, as several; `series`: with those below."""
     for number, board in enumerate(made):
         if number:
             console.print()
         show_board(board, console)
+        if series:
+            show_tables(series_tables(board), console)
+
+
+def show_tables(tables: Iterable[SmallTable], console: Console) -> None:
+    """Print small tables, each below its title."""
+    safe = _Encoder(console)
+    style = box.SIMPLE_HEAD if safe.utf else box.ASCII2
+    for one in tables:
+        console.print()
+        console.print(safe(one.title, "bold").append_text(safe(f": {one.meaning}" if one.meaning else "", "dim")))
+        table = Table(box=style, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+        for number, head in enumerate(one.heads):
+            table.add_column(safe(head), justify="right" if number else "left", overflow="fold")
+        for row in one.rows:
+            table.add_row(*(_small(safe, cell) for cell in row))
+        console.print(table)
+        for note in one.notes:
+            console.print(safe(note, "dim"))
+
+
+def _small(safe: _Encoder, cell: str | Cell) -> Text:
+    if isinstance(cell, str):
+        return safe(cell)
+    return _styled(safe, f"{cell.value}\n{cell.interval}" if cell.interval else cell.value)
 
 
 def show_board(board: Board, console: Console) -> None:
