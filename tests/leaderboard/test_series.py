@@ -156,6 +156,20 @@ def test_plots_are_svg_with_all_that_the_tables_have(tmp_path: Path) -> None:
     assert all(f"{value} (n=10)" in heat for value in ("60.0", "80.0", "100.0"))
 
 
+def test_nothing_is_drawn_outside_the_figure() -> None:
+    many = [record(f"method-{number:02}-with-a-long-name") for number in range(20)]
+    (board,) = boards(many)
+    for _, text in plots(board):
+        root = ET.fromstring(text)
+        width, height = float(root.attrib["width"]), float(root.attrib["height"])
+        for item in root.iter():
+            x, y = float(item.get("x", 0)), float(item.get("y", 0))
+            long = 6 * len(item.text or "") if item.tag.endswith("text") else float(item.get("width", 0))
+            left = {"middle": x - long / 2, "end": x - long}.get(item.get("text-anchor", ""), x)
+            assert 0 <= left <= left + long <= width
+            assert 0 <= y <= height
+
+
 def test_a_curve_ends_where_the_loss_is_not_finite() -> None:
     loss = SERIES[2]
     gone = replace(loss, points=[*loss.points[:2], replace(loss.points[2], values={})])

@@ -93,9 +93,9 @@ def heat_map(name: str, row: BoardRow, series: SeriesScore, board: Board) -> str
 
 def _titles(figure: Figure, title: str, board: Board) -> None:
     key = board.key
-    figure.words(12, 24, plain(title, 110), kind="title")
+    figure.words(12, 24, plain(title, int(figure.width / 8)), kind="title")
     about = f"{key.protocol}, data {key.data}, model {key.model}, schedule {key.schedule}, {key.edits} edits"
-    figure.words(12, 42, plain(about, 120), kind="small")
+    figure.words(12, 42, plain(about, int(figure.width / 6)), kind="small")
 
 
 def _curve(figure: Figure, axes: Axes, series: SeriesScore, number: int, scale: float) -> None:

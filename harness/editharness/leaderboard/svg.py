@@ -36,6 +36,7 @@ class Figure:
             "xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {_number(width)} {_number(height)}",
             "width": _number(width), "height": _number(height), "role": "img", "aria-labelledby": "title description",
         })  # fmt: skip
+        self.width = width
         ET.SubElement(self.root, "title", {"id": "title"}).text = printable(title)
         ET.SubElement(self.root, "desc", {"id": "description"}).text = printable(description)
         ET.SubElement(self.root, "style").text = _STYLE
