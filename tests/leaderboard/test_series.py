@@ -79,6 +79,14 @@ def test_every_format_shows_the_series(form: str) -> None:
         assert "retention" not in as_text(made, form, "editharness leaderboard")
 
 
+def test_series_are_shown_unasked_where_they_make_curves() -> None:
+    flat = [replace(SERIES[2], points=SERIES[2].points[:2])]
+    assert "text loss" in as_text(boards([record()]), "table", "x", series=None)
+    assert "text loss" not in as_text(
+        boards([example_record("memit", ROWS, series=flat)]), "markdown", "x", series=None
+    )
+
+
 def test_a_hostile_name_stays_text_in_tables_and_plots() -> None:
     evil = "<script>|[x](y)\x1b[31m"
     (board,) = boards([record(evil)])

@@ -71,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
     from editharness.store.write import check_writable
 
     registry = load_plugins()
-    grid, left_out = cells(parse_schedules(args.schedule), parse_edits(args.edits))
-    configs = [configure(args, name, cell) for name in methods_asked(args.method, registry) for cell in grid]
+    configs, left_out = configure_all(args, registry)
+    gridded = len(configs) > len({config.method for config in configs})
     for config in configs:
         _known_options(registry.method(config.method), config)
         _known_checkpoints(registry.method(config.method), config)
@@ -88,14 +88,14 @@ def run(args: argparse.Namespace) -> int:
         except EditHarnessError as error:
             if len(configs) == 1:
                 raise
-            where = f" ({config.schedule}, {config.edits} edits)" if len(grid) > 1 else ""
+            where = f" ({config.schedule}, {config.edits} edits)" if gridded else ""
             notice(f"{config.method}{where}: {error}")
     from editharness.leaderboard.show import show_grids, show_records
 
-    if paths and len(grid) > 1:
+    if paths and gridded:
         show_grids(paths, args.format)
     elif paths:
-        show_records(paths, args.format, series=True)
+        show_records(paths, args.format, series=None)
     if args.format == "table":
         for path in paths:
             notice(f"record: {path}")
@@ -119,6 +119,12 @@ def methods_asked(words: str, registry: Registry) -> list[str]:
         names = list(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
         return [registry.method(name).name for name in names] or [registry.method(words).name]
     return [name for name in registry.methods if name not in CONTROLS]
+
+
+def configure_all(args: argparse.Namespace, registry: Registry) -> tuple[list[RunConfig], list[str]]:
+    """Every run that was typed, method by method, and a line for each cell of the grid that is left out."""
+    grid, left_out = cells(parse_schedules(args.schedule), parse_edits(args.edits))
+    return [configure(args, name, cell) for name in methods_asked(args.method, registry) for cell in grid], left_out
 
 
 def configure(args: argparse.Namespace, method: str, cell: Cell) -> RunConfig:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from editharness.leaderboard.board import Board, BoardRow, Heading
-from editharness.leaderboard.series import series_tables
+from editharness.leaderboard.series import has_curves, series_tables
 from editharness.leaderboard.tables import Cell, SmallTable
 from editharness.leaderboard.text import arrow, caption, interval, percent, plain, rank, seconds
 from editharness.store import RunRecord
@@ -15,9 +15,13 @@ from editharness.store import RunRecord
 _MARKS = re.compile(r"([\\`*_\[\]~|!#])")
 
 
-def render(made: Sequence[Board], command: str, *, series: bool = False) -> str:
-    """A whole Markdown file; `command` is what generates it again and stands in its first line."""
-    return "\n".join([_head(command), *(_board(board, series) for board in made)])
+def render(made: Sequence[Board], command: str, *, series: bool | None = False) -> str:
+    """A whole Markdown file; `command` is what generates it again and stands in its first line.
+
+    `series`: below each board; None: where they make curves.
+    """
+    shown = [_board(board, has_curves(board) if series is None else series) for board in made]
+    return "\n".join([_head(command), *shown])
 
 
 def render_tables(tables: Sequence[SmallTable], command: str) -> str:

@@ -28,6 +28,11 @@ def series_tables(board: Board) -> list[SmallTable]:
     return found
 
 
+def has_curves(board: Board) -> bool:
+    """Whether something was measured at more than two numbers of edits (the text loss alone always is at two)."""
+    return any(len(checkpoints([series])) > 2 for row in board.rows for series in row.series)
+
+
 def checkpoints(series: Iterable[SeriesScore]) -> list[int]:
     """The numbers of edits at which some of the series have points."""
     return sorted({point.edits for one in series for point in one.points})

@@ -27,11 +27,12 @@ def load(paths: Sequence[Path]) -> list[Entry]:
 
 
 def show_records(
-    paths: Sequence[Path], form: str = "table", command: str = "editharness leaderboard", *, series: bool = False
+    paths: Sequence[Path], form: str = "table", command: str = "editharness leaderboard", *, series: bool | None = False
 ) -> None:
     """Print the boards of all records below `paths` as "table" (fits the terminal), "json" or "markdown".
 
-    `series`: below each board also what its runs measured over the number of edits (JSON always has it).
+    `series`: below each board also what its runs measured over the number of edits; None: where that makes curves.
+    JSON always has it.
     """
     made = boards(load(paths))
     if form != "table":
@@ -72,7 +73,7 @@ def grids_as_text(found: Sequence[Grid], form: str, command: str) -> str:
     return _captured(lambda console: show_tables(map(grid_table, found), console))
 
 
-def as_text(made: Sequence[Board], form: str, command: str, *, series: bool = False) -> str:
+def as_text(made: Sequence[Board], form: str, command: str, *, series: bool | None = False) -> str:
     """Boards as the content of a file; `command` makes it again and stands in Markdown's first line."""
     if form == "json":
         return json.dumps(portable([_board(board) for board in made]), indent=2, ensure_ascii=False) + "\n"

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from editharness.leaderboard.board import Board, BoardRow, Entry, Heading
 from editharness.leaderboard.rows import boards
-from editharness.leaderboard.series import series_tables
+from editharness.leaderboard.series import has_curves, series_tables
 from editharness.leaderboard.tables import Cell, SmallTable
 from editharness.leaderboard.text import arrow, caption, interval, percent, plain, rank, seconds
 
@@ -36,13 +36,16 @@ def show(records: Iterable[Entry | RunRecord], console: Console) -> None:
     show_boards(boards(records), console)
 
 
-def show_boards(made: Iterable[Board], console: Console, *, series: bool = False) -> None:
-    """Print boards, each as one table or, where the console is narrow, as several; `series`: with those below."""
+def show_boards(made: Iterable[Board], console: Console, *, series: bool | None = False) -> None:
+    """Print boards, each as one table or, where the console is narrow, as several.
+
+    `series`: with those below; None: where they make curves.
+    """
     for number, board in enumerate(made):
         if number:
             console.print()
         show_board(board, console)
-        if series:
+        if series or (series is None and has_curves(board)):
             show_tables(series_tables(board), console)
 
 
