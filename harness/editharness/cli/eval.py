@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         _known_checkpoints(registry.method(config.method), config)
         registry.protocol_and_data(config.task)
         _known_data(config, registry.datasets)
-        check_writable(config.output)
+    check_writable(args.output)
     for line in left_out:
         notice(line)
     paths = []
