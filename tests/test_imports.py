@@ -22,18 +22,19 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
         "errors",
-        "types cache",
-        "hooks options method protocol config",
+        "types cache reporting",
+        "hooks options method protocol config judge claims",
         "plugin_loading task_index registry presets",
         "data models",
         "patch timeline locate",
-        "scoring rows states",
+        "scoring rows states drift",
         "forms",
         "documents",
         "host inplace lm plan controls seeing",
         "health",
-        "editing asking preparing",
-        "runner recording",
+        "editing asking preparing opening",
+        "abilities choosing",
+        "runner recording judging mechanism",
         "cli testing",
         "__main__",
     )
@@ -116,7 +117,7 @@ def test_records_and_boards_import_only_types_and_errors() -> None:
 
 def test_only_the_top_reads_records() -> None:
     users = {source for _, source, target in edges() if target in RECORDS} - RECORDS
-    assert users <= {"cli", "recording", "testing", "runner"}
+    assert users <= {"cli", "recording", "testing", "runner", "judging", "mechanism"}
 
 
 def test_the_harness_imports_no_plugin() -> None:
@@ -139,6 +140,7 @@ def test_only_a_few_modules_import_lm_eval() -> None:
     }
     assert users <= {
         "harness/editharness/lm.py",
+        "harness/editharness/abilities.py",
         "harness/editharness/asking.py",
         "harness/editharness/runner.py",
         "tasks/editharness_tasks/case_task.py",
@@ -175,16 +177,26 @@ def test_light_modules_load_nothing_heavy() -> None:
         ("methods",),
         ("methods", "rome"),
         ("protocols", "negation"),
+        ("metrics",),
         ("tasks",),
         ("datasets", "mcf"),
+        ("data", "--help"),
+        ("data", "build", "QA", "--output", "OUT"),
         ("models", "pocket"),
+        ("judges", "openai"),
+        ("judge", "--help"),
         ("leaderboard", "--help"),
         ("leaderboard", "FOLDER"),
         ("eval", "--help"),
+        ("trace", "--help"),
+        ("geometry", "--help"),
+        ("trace", "--data", "poket"),
         ("eval", "--method", "rme", "--task", "negation_pocket"),
     ],
     ids=" ".join,
 )
 def test_what_needs_no_model_loads_nothing_heavy(words: tuple[str, ...], tmp_path: Path) -> None:
-    typed = [str(tmp_path) if word == "FOLDER" else word for word in words]
+    (tmp_path / "qa.csv").write_text("question,answer\nWho is Ada?,A\nWho is Bo?,B\n", encoding="utf-8")
+    places = {"FOLDER": tmp_path, "QA": tmp_path / "qa.csv", "OUT": tmp_path / "cases.jsonl"}
+    typed = [str(places.get(word, word)) for word in words]
     assert loaded_by("from editharness.cli import main\nmain(sys.argv[1:])", *typed) <= set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from lm_eval.models.huggingface import HFLM
 from torch import Tensor, nn
 
 from editharness.errors import MethodError, UsageError
-from editharness.lm import EditedLM
+from editharness.lm import EditedLM, Likelihood, Said
 from editharness.patch import LowRank, ModulePatch, RouterPatch, WeightPatch
 from editharness.rows import Rows, WholeSequence, rows
 from editharness.testing.tiny import FAMILIES, tiny
@@ -281,3 +282,34 @@ def test_a_name_that_no_model_answers_to_is_an_error(made: tuple[Any, Any, Timel
     place = timeline.add("lost", RouterPatch(Lost()), kind="alone")
     with pytest.raises(MethodError, match="'lost' sent a request to 'nobody', but has no such model"):
         EditedLM(timeline, tokenizer, default=place).loglikelihood([asked("loglikelihood", ("I", " am"))])
+
+
+def test_likelihoods_and_answers_tell_their_tokens(made: tuple[Any, Any, Timeline]) -> None:
+    model, tokenizer, timeline = made
+    lm = EditedLM(timeline, tokenizer, batch_size=3)
+    target = tokenizer(" Rome and Oslo", add_special_tokens=False).input_ids
+    scored = lm.loglikelihood([asked("loglikelihood", (prompt, " Rome and Oslo")) for prompt in PROMPTS])
+    said = lm.generate_until([asked("generate_until", (p, {**CONTINUE, "until": ["e"]})) for p in PROMPTS])
+    for prompt, found, text in zip(PROMPTS, scored, said, strict=True):
+        assert isinstance(found, Likelihood)
+        start = tokenizer(prompt, return_tensors="pt").input_ids
+        logits = model(torch.cat([start, torch.tensor([target])], dim=1)).logits[0, start.shape[1] - 1 : -1]
+        assert found.tokens == tuple(target)
+        assert found.greedy == tuple(logits.argmax(dim=-1).tolist())
+        assert found.right == tuple(a == b for a, b in zip(found.greedy, target, strict=True))
+        assert found.forced == tokenizer.decode(found.greedy)
+        assert found == (pytest.approx(float(found[0])), all(found.right))
+        assert isinstance(text, Said)
+        free = model.generate(start, max_new_tokens=8, do_sample=False)[0, start.shape[1] :].tolist()
+        assert text.tokens == tuple(free[: len(text.tokens)])
+        assert text == tokenizer.decode(text.tokens).split("e")[0]
+        assert text.first(2) == tokenizer.decode(text.tokens[:2])
+
+
+def test_a_copied_answer_does_not_take_the_model_along(made: tuple[Any, Any, Timeline]) -> None:
+    _, tokenizer, timeline = made
+    (said,) = EditedLM(timeline, tokenizer).generate_until([asked("generate_until", (PROMPTS[0], dict(CONTINUE)))])
+    assert isinstance(said, Said)
+    copied = copy.deepcopy(said)
+    assert copied.decode is said.decode
+    assert (copied, copied.tokens) == (said, said.tokens)

@@ -70,7 +70,8 @@ def _answers(task: str, sample: dict[str, Any]) -> list[Answer]:
         raise PluginError(f"task {task!r} gave {strange[0]!r} no number for case {doc['case_id']}")
     said = sample["filtered_resps"][-1]
     text = str(said) if isinstance(said, str) else None
-    where = {"edits": doc["_edits"], "kind": doc["kind"]}
+    forced = tuple(getattr(sample["filtered_resps"][0], "greedy", ()))
+    where = {"edits": doc["_edits"], "kind": doc["kind"], "forced": forced}
     return [
         Answer(task, doc["_arm"], when, doc["case_id"], doc["item"], scores, text, **where) for when in doc["_moments"]
     ]

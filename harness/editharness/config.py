@@ -27,6 +27,8 @@ class RunConfig:
     seed: int = 0
     schedule: Schedule = Schedule(size=100, carry=True)  # noqa: RUF009  frozen
     checkpoints: tuple[int, ...] = ()
+    abilities: tuple[str, ...] = ()
+    ability_limit: int | None = None
     stop_on_collapse: bool = False
     dtype: str = "float32"
     device: str = "cpu"
@@ -43,6 +45,7 @@ class RunConfig:
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("passed", "output")}
         values["schedule"] = str(self.schedule)
         values["checkpoints"] = list(self.checkpoints)
+        values["abilities"] = list(self.abilities)
         values["data"] = {name: path.name for name, path in self.data.items()}
         values["corpus"] = self.corpus.name if self.corpus else None
         values["train"] = self.train.name if self.train else None
@@ -57,6 +60,8 @@ class RunConfig:
         words += ["--dtype", self.dtype]
         words += ["--checkpoints", ",".join(map(str, self.checkpoints))] if self.checkpoints else []
         words += ["--stop-on-collapse"] if self.stop_on_collapse else []
+        words += ["--abilities", ",".join(self.abilities)] if self.abilities else []
+        words += ["--ability-limit", str(self.ability_limit)] if self.ability_limit else []
         for flag in ("preset", "revision", "limit", "corpus", "train"):
             words += [f"--{flag}", str(plain[flag])] if plain[flag] is not None else []
         for flag, pairs in (("--data", plain["data"]), ("--set", self.settings)):

@@ -77,7 +77,7 @@ def case_documents(
             "kind": ask.kind,
             "form": form,
             "chat": chat,
-            "prompt": render(ask.prompt) if chat and render is not None else ask.prompt,
+            "prompt": render(ask.prompt) if chat and render is not None else found.cue.format(ask.prompt),
             "target": ask.target,
             "old": ask.old,
             "aliases": list(ask.aliases),

@@ -11,6 +11,7 @@ EditHarnessError
 ├── ModelError              a model that cannot be loaded or is not supported
 ├── MethodError             an editing method cannot run here
 │   └── EditError           one edit cannot be made: recorded as failed, the run goes on
+├── JudgeError              a judge cannot run: no server, no model, no key
 └── RecordError             a run record: unreadable, wrong schema, not writable
 """
 
@@ -69,6 +70,10 @@ class MethodError(EditHarnessError):
 
 class EditError(MethodError):
     """One edit cannot be made: it is recorded as failed with this reason and the run goes on."""
+
+
+class JudgeError(EditHarnessError):
+    """A judge that cannot run here: no server, no model, no key."""
 
 
 class RecordError(EditHarnessError):

@@ -44,8 +44,10 @@ class Form:
     `asks` gives the questions about a case (none where it lacks what they need). `likelihoods`: whose probability is
     asked after the prompt; `generates`: whether the model also answers freely. `score` scores the free answer, `null`
     an answer that was given without a model. `chat`: the prompt is a user's message, rendered with the tokenizer's own
-    chat template where it has one. `matches`: share of target tokens that are right, under teacher forcing ("match")
-    and in the free answer up to the target's length ("decoded"), is told too (EditedLM only).
+    chat template where it has one; `cue` puts it to a model that has none. `matches`: share of target tokens that are
+    right, under teacher forcing ("match") and in the free answer up to the target's length ("decoded"), is told too
+    (EditedLM only). `drifts`: how far the next word after the prompt has moved from the unedited model's is told too
+    ("kl", "moved"; EditedLM only), where the target's likelihood is asked, and of the unedited model as well.
     """
 
     asks: Callable[[Case], Iterable[Ask]]
@@ -54,7 +56,9 @@ class Form:
     score: Score = score_texts
     null: Score = score_constant
     chat: bool = False
+    cue: str = "{}"
     matches: bool = False
+    drifts: bool = False
 
 
 def prompts(case: Case) -> Iterator[Ask]:

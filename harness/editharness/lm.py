@@ -21,7 +21,9 @@ from lm_eval.models.utils import normalize_gen_kwargs
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from editharness.documents import UNEDITED
+from editharness.drift import Before
 from editharness.errors import MethodError, UsageError
+from editharness.forms import find_form
 from editharness.locate.forward import only_positions
 from editharness.patch.values import AnsweringRouter
 from editharness.rows import Rows, cacheable, generating, publishing
@@ -31,6 +33,8 @@ from editharness.types import StateId
 Progress = Callable[[int], None]
 Encoded = tuple[Any, list[int], list[int]]
 """What lm-eval makes of a request: its strings, tokens of the context, tokens of the continuation."""
+Decode = Callable[[Sequence[int]], str]
+"""Token ids -> their text."""
 BASE = "base"
 
 
@@ -56,6 +60,9 @@ class EditedLM(HFLM):
             logits_cache=False,
         )
         self.timeline, self.default, self.progress = timeline, default, progress
+        self._before: dict[str, Before] = {}
+        self._asked: Sequence[Instance] = ()
+        self._group = _Group(UNEDITED)
 
     def set_cache_hook(self, cache_hook: Any) -> None:
         """Refused: lm-eval's cache keys ignore weights, so an edited model would get the unedited answers."""
@@ -112,7 +119,11 @@ class EditedLM(HFLM):
         text = self.tok_decode(tokens)
         for stop in settings.stops:
             text = text.split(stop)[0]
-        return Said.of(text, tokens)
+        return Said.of(text, tokens, self._decoder())
+
+    def _decoder(self) -> Decode:
+        # a plain function: an answer that is copied must not take the model along
+        return lambda tokens: str(self.tok_decode(list(tokens)))
 
     def _eos(self) -> str:
         return str(self.tok_decode([self.eot_token_id], skip_special_tokens=False))
@@ -123,11 +134,12 @@ class EditedLM(HFLM):
         for i, request in enumerate(requests):
             found, group = self._routed(request)
             routed.append(found)
-            # requests that differ in their routers only share a model, hence a batch
+            # requests that differ in their routers only share a model, hence a batch; the unedited ones come first
             groups.setdefault(group, []).append(i)
         answers: list[Any] = [None] * len(requests)
-        for group in sorted(groups, key=lambda group: group.place):
+        for group in sorted(groups, key=lambda group: (group.place, group.routed)):
             with self.timeline.at(group.place) as model, self._answering(group, model):
+                self._asked, self._group = [requests[i] for i in groups[group]], group
                 given = answer([routed[i] for i in groups[group]], disable_tqdm=True)
             for i, one in zip(groups[group], given, strict=True):
                 answers[i] = one
@@ -143,10 +155,10 @@ class EditedLM(HFLM):
         context, name = router.route(request.args[0])
         found = _with_context(request, context)
         if name == BASE:
-            return found, _Group(place)
+            return found, _Group(place, routed=True)
         if not isinstance(router, AnsweringRouter):
             raise MethodError(f"router {router.kind!r} sent a request to {name!r}, but has no such model")
-        return found, _Group(place, name, id(router), router)
+        return found, _Group(place, name, id(router), router, routed=True)
 
     @contextmanager
     def _answering(self, group: _Group, base: Any) -> Iterator[None]:
@@ -173,13 +185,20 @@ class EditedLM(HFLM):
         order = sorted(range(len(cut)), key=lambda i: (-len(cut[i].ids), cut[i].ids))
         answers: list[tuple[float, bool]] = [(0.0, False)] * len(cut)
         size = override_bs or self.batch_size
+        watched = [self._watched(i) for i in range(len(cut))]
         for chunk in (order[start : start + size] for start in range(0, len(order), size)):
-            for i, answer in zip(chunk, self._score([cut[i] for i in chunk]), strict=True):
+            made = self._score([cut[i] for i in chunk], [watched[i] for i in chunk])
+            for i, answer in zip(chunk, made, strict=True):
                 answers[i] = answer
         return answers
 
+    def _watched(self, index: int) -> str | None:
+        """The prompt of a request, as it was before any router, if the drift of its next word is wanted."""
+        doc = self._asked[index].doc or {}
+        return str(doc["prompt"]) if "form" in doc and find_form(doc["form"]).drifts else None
+
     @torch.no_grad()
-    def _score(self, chunk: Sequence[_Scored]) -> list[tuple[float, bool]]:
+    def _score(self, chunk: Sequence[_Scored], watched: Sequence[str | None]) -> list[tuple[float, bool]]:
         """(log-probability, all tokens greedy) of each row's continuation; one pass, padded on the right."""
         lengths = torch.tensor([len(one.ids) for one in chunk], device=self.device)
         prompts = torch.tensor([one.prompt for one in chunk], device=self.device)
@@ -195,12 +214,22 @@ class EditedLM(HFLM):
         logp = logits.log_softmax(dim=-1, dtype=self.softmax_dtype)
         wanted = torch.tensor([token for one in chunk for token in one.continuation], device=self.device)
         picked = logp.gather(1, wanted[:, None])[:, 0]
-        greedy = logp.argmax(dim=-1) == wanted
+        greedy = logp.argmax(dim=-1)
         sizes = [len(one.continuation) for one in chunk]
+        rows = zip(chunk, picked.split(sizes), greedy.split(sizes), logp.split(sizes), watched, strict=True)
+        decode = self._decoder()
         return [
-            Likelihood.of(one.continuation, scores, right)
-            for one, scores, right in zip(chunk, picked.split(sizes), greedy.split(sizes), strict=True)
+            Likelihood.of(one.continuation, scores, likeliest.tolist(), decode, self._drift(prompt, next_word[0]))
+            for one, scores, likeliest, next_word, prompt in rows
         ]
+
+    def _drift(self, prompt: str | None, logp: torch.Tensor) -> tuple[float, float] | None:
+        """(KL, moved) from the unedited model's next word [V], which is asked first and kept."""
+        if prompt is None:
+            return None
+        if self._group.unedited:
+            self._before[prompt] = Before.of(logp)
+        return self._before[prompt].apart(logp) if prompt in self._before else None
 
     def _model_generate(self, context: Any, max_length: int, stop: list[str], **kwargs: Any) -> Any:
         """As HFLM's, but each row stops at its own stop string instead of when one has fired in every row."""
@@ -226,6 +255,12 @@ class _Group:
     name: str = BASE
     identity: int = 0
     router: AnsweringRouter | None = field(default=None, compare=False)
+    routed: bool = False
+
+    @property
+    def unedited(self) -> bool:
+        """Whether these requests are answered by the unedited model as they stand."""
+        return self.place == UNEDITED and not self.routed
 
 
 @dataclass(frozen=True)
@@ -251,31 +286,53 @@ class _Scored:
 class Likelihood(tuple[float, bool]):
     """(log-probability, all tokens greedy), as lm-eval expects, that also tells the continuation's tokens.
 
-    `tokens`: their ids; `right`: whether each is the greedy one, given those before it (teacher forcing).
+    `tokens`: their ids; `greedy`: the likeliest token at each place, given the continuation's before it (teacher
+    forcing); `right`: whether they are the same; `drift`: how far the word after the prompt has moved from the unedited
+    model's (`drift.Before.apart`), where that is wanted.
     """
 
     tokens: tuple[int, ...]
-    right: tuple[bool, ...]
+    greedy: tuple[int, ...]
+    decode: Decode
+    drift: tuple[float, float] | None
 
     @classmethod
-    def of(cls, tokens: Sequence[int], scores: torch.Tensor, right: torch.Tensor) -> Likelihood:
-        """From the log-probabilities and hits of each token [n]."""
-        made = cls((float(scores.sum()), bool(right.all())))
-        made.tokens, made.right = tuple(tokens), tuple(right.tolist())
+    def of(
+        cls, tokens: Sequence[int], scores: torch.Tensor, greedy: Sequence[int], decode: Decode,
+        drift: tuple[float, float] | None = None,
+    ) -> Likelihood:  # fmt: skip
+        """From the log-probability of each token [n] and the likeliest one at its place [n]."""
+        made = cls((float(scores.sum()), tuple(greedy) == tuple(tokens)))
+        made.tokens, made.greedy, made.decode, made.drift = tuple(tokens), tuple(greedy), decode, drift
         return made
+
+    @property
+    def right(self) -> tuple[bool, ...]:
+        """Whether each token is the likeliest one at its place."""
+        return tuple(a == b for a, b in zip(self.tokens, self.greedy, strict=True))
+
+    @property
+    def forced(self) -> str:
+        """What the model says under teacher forcing."""
+        return self.decode(self.greedy)
 
 
 class Said(str):
     """A free answer that also tells its tokens, those from the stop string on included."""
 
     tokens: tuple[int, ...]
+    decode: Decode
 
     @classmethod
-    def of(cls, text: str, tokens: Sequence[int]) -> Said:
+    def of(cls, text: str, tokens: Sequence[int], decode: Decode) -> Said:
         """The text as it is scored, and the ids that the model gave."""
         made = cls(text)
-        made.tokens = tuple(tokens)
+        made.tokens, made.decode = tuple(tokens), decode
         return made
+
+    def first(self, tokens: int) -> str:
+        """The text of the first so many tokens."""
+        return self.decode(self.tokens[:tokens])
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class Answer:
     """One question's outcome: the numbers that the task's process_results gave, and the text where it generated one.
 
     `edits`: how many facts were written when it was asked. `kind`: which of a form's questions it answers.
+    `forced`: the likeliest token at each place of the expected answer (teacher forcing), where the model tells them.
     """
 
     task: str
@@ -48,6 +49,7 @@ class Answer:
     text: str | None = None
     edits: int = 0
     kind: str = ""
+    forced: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,9 @@ class Selection:
 class EvalProtocol:
     """Base of protocols. Override all four functions; `hashed` names what the numbers depend on.
 
+    `glossary` gives every column that `summarise` may return its formula, by name; `editharness metrics` prints it.
     `ranked_by` is the column that orders a board. `says` are further null rows: what each says to any question.
-    `glossary` gives every column that `summarise` may return its definition, by name.
+    `glossary` gives every column that `summarise` may return its formula, by name; `editharness metrics` prints it.
     """
 
     name: str = ""

@@ -7,9 +7,16 @@ judges texts: does the answer begin with, contain, or equal what is expected?
 from __future__ import annotations
 
 import re
+import string
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+DENIALS = ("not", "no", "never", "neither", "nor", "none", "cannot", "without")
+"""Words that deny, with those that end in "n't": an answer that holds one asserts nothing (`asserts`)."""
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _EDGE = " \t\n\r.,;:!?\"'“”‘’()"
 
 
@@ -43,7 +50,67 @@ def same_start(text: str, other: str, expected: str) -> bool:
     return normal(text).split()[:words] == normal(other).split()[:words]
 
 
-def share_right(expected: Sequence[int], said: Sequence[int]) -> float:
+def squad_normal(text: str) -> str:
+    """Text as SQuAD compares it: lower case, no ASCII punctuation, no articles, white space folded (NFC).
+
+    As `normalize_answer` in the code of arXiv 2502.11177. A text of nothing but these (")") is kept as it is: else it
+    would equal an answer that says nothing.
+    """
+    folded = unicodedata.normalize("NFC", text).lower()
+    bare = " ".join(_ARTICLES.sub(" ", folded.translate(_PUNCTUATION)).split())
+    return bare or " ".join(folded.split())
+
+
+def squad_equals(text: str, answers: Iterable[str]) -> bool:
+    """Is `text` one of `answers` once both are normalised as in SQuAD? An empty answer is equal to nothing."""
+    said = squad_normal(text)
+    return bool(said) and said in {squad_normal(a) for a in answers}
+
+
+def token_f1(text: str, answers: Iterable[str]) -> float:
+    """Best F1 between the words of `text` and of each of `answers`, normalised as in SQuAD (Rajpurkar 2016, 6.1)."""
+    said = squad_normal(text).split()
+    return max((_f1(said, squad_normal(a).split()) for a in answers), default=0.0)
+
+
+def _f1(said: Sequence[str], wanted: Sequence[str]) -> float:
+    common = sum((Counter(said) & Counter(wanted)).values())
+    return 2 * common / (len(said) + len(wanted)) if common else 0.0
+
+
+def asserts(text: str, answers: Iterable[str], rivals: Iterable[str] = ()) -> bool:
+    """Does `text` contain one of `answers` without contradicting it?
+
+    It holds an answer as whole words, in any case; outside of its mentions there is neither a rival (the old answer, as
+    whole words) nor a word that denies. "Rome, not Nairobi" is no assertion of Rome by this rule: it errs on that side.
+    """
+    folded = normal(text).casefold()
+    wanted = sorted({normal(a).casefold() for a in answers} - {""}, key=len, reverse=True)
+    if not wanted:
+        return False
+    mention = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, wanted))})(?!\w)")
+    rest, found = mention.subn(" ", folded)
+    return found > 0 and not contains(rest, rivals) and not _denies(rest)
+
+
+def _denies(folded: str) -> bool:
+    words = re.findall(r"[\w'’]+", folded)
+    return any(word in DENIALS or word.replace("’", "'").endswith("n't") for word in words)
+
+
+def before_stop(text: str, stops: Iterable[str]) -> str:
+    """The text up to the first of `stops`, as lm-eval cuts a generated answer."""
+    for stop in stops:
+        text = text.split(stop)[0]
+    return text
+
+
+def words_right(expected: str, said: str) -> float:
+    """Token match ratio of an answer that no model gave: over words, since without a model there are no tokens."""
+    return share_right(list(expected.split()), list(said.split())) if expected.split() else 0.0
+
+
+def share_right(expected: Sequence[object], said: Sequence[object]) -> float:
     """Share of the expected tokens that stand at their own place in what was said (token match ratio)."""
     return sum(a == b for a, b in zip(expected, said, strict=False)) / len(expected)
 

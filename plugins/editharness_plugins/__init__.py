@@ -1,11 +1,11 @@
-"""The methods, protocols and data sets that ship with editharness, registered exactly as a third party's would be."""
+"""The methods, protocols, data sets and judges that ship with editharness, registered as a third party's would be."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from editharness import hookimpl
-from editharness.types import DatasetSpec, MethodSpec, ModelSpec, ProtocolSpec
+from editharness.types import DatasetSpec, JudgeSpec, MethodSpec, ModelSpec, ProtocolSpec
 
 
 @hookimpl
@@ -41,4 +41,13 @@ def register_models(register: Callable[[ModelSpec], None]) -> None:
     from editharness_plugins.specs import MODELS
 
     for spec in MODELS:
+        register(spec)
+
+
+@hookimpl
+def register_judges(register: Callable[[JudgeSpec], None]) -> None:
+    """Offer the judges of free answers."""
+    from editharness_plugins.specs import JUDGES
+
+    for spec in JUDGES:
         register(spec)

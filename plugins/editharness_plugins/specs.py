@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from editharness.types import DatasetSpec, MethodSpec, ModelSpec, ProtocolSpec, Source
+from editharness.types import DatasetSpec, JudgeSpec, MethodSpec, ModelSpec, ProtocolSpec, Source
+from editharness_plugins.judges.options import LocalOptions, OpenAIOptions
 from editharness_plugins.methods.families import (
     controls,
     fine_tuning,
@@ -36,6 +37,14 @@ MODELS: tuple[ModelSpec, ...] = (
         licence="Apache-2.0",
         card=_POCKET / "card.json",
     ),
+    ModelSpec(
+        name="pocket-chat",
+        title="Pocket, taught to converse",
+        folder=_POCKET / "chat_model",
+        licence="Apache-2.0",
+        card=_POCKET / "card_chat.json",
+        corpus=_POCKET / "model" / "corpus.txt",
+    ),
 )
 
 PROTOCOLS: tuple[ProtocolSpec, ...] = (
@@ -46,10 +55,63 @@ PROTOCOLS: tuple[ProtocolSpec, ...] = (
         ref="editharness_plugins.protocols.negation:Negation",
     ),
     ProtocolSpec(
+        name="factcheck",
+        title="Fact-checking: is the statement called true?",
+        paper="arXiv 2510.00625, section 5.3",
+        ref="editharness_plugins.protocols.factcheck:FactCheck",
+    ),
+    ProtocolSpec(
+        name="portability",
+        title="What follows from the fact, and what must stay",
+        paper="arXiv 2305.14795 (multi-hop), arXiv 2305.13172 (portability)",
+        ref="editharness_plugins.protocols.portability:Portability",
+    ),
+    ProtocolSpec(
         name="sequential",
         title="Life under sequential edits",
         paper="arXiv 2502.11177, section 7",
         ref="editharness_plugins.protocols.sequential:Sequential",
+    ),
+    ProtocolSpec(
+        name="wild",
+        title="WILD: free answers to the questions that the model got wrong",
+        paper="arXiv 2502.11177, sections 4 and 5",
+        ref="editharness_plugins.protocols.wild:Wild",
+    ),
+    ProtocolSpec(
+        name="synthetic",
+        title="Synthetic evaluation: token match ratio under teacher forcing",
+        paper="arXiv 2502.11177, sections 4 and 5",
+        ref="editharness_plugins.protocols.synthetic:Synthetic",
+    ),
+    ProtocolSpec(
+        name="modules",
+        title="Input, generation, truncation and metric as switches",
+        paper="arXiv 2502.11177, section 6",
+        ref="editharness_plugins.protocols.modules:Modules",
+    ),
+)
+
+JUDGES: tuple[JudgeSpec, ...] = (
+    JudgeSpec(
+        name="rules",
+        title="alias as whole words, asserted and not contradicted",
+        ref="editharness_plugins.judges.rules:Rules",
+        note="no model, no network; the same verdict everywhere",
+    ),
+    JudgeSpec(
+        name="local",
+        title="a local language model: log-probability of A (correct) against B (incorrect)",
+        ref="editharness_plugins.judges.local:Local",
+        options=LocalOptions,
+        note="--judge-set local.model=FOLDER, a hub id or a packaged name",
+    ),
+    JudgeSpec(
+        name="openai",
+        title="a model behind an OpenAI-compatible server replies A or B",
+        ref="editharness_plugins.judges.openai_server:OpenAIServer",
+        options=OpenAIOptions,
+        note="pip install 'editharness[judge]'; url, model and key from options or EDITHARNESS_JUDGE_URL, _MODEL, _KEY",
     ),
 )
 
@@ -76,6 +138,14 @@ DATASETS: tuple[DatasetSpec, ...] = (
                 file="multi_counterfact.json",
             ),
         ),
+    ),
+    DatasetSpec(
+        name="counterfact",
+        title="CounterFact",
+        paper="arXiv 2202.05262",
+        ref=f"{_DATASETS}.mcf:load_counterfact",
+        licence="MIT",
+        sources=(Source("url", "https://rome.baulab.info/data/dsets/counterfact.json", file="counterfact.json"),),
     ),
     DatasetSpec(
         name="zsre",
@@ -134,5 +204,21 @@ DATASETS: tuple[DatasetSpec, ...] = (
                 file="QAEdit_inter_1k.json",
             ),
         ),
+    ),
+    DatasetSpec(
+        name="own",
+        title="Own data: cases that `editharness data build` made",
+        paper="",
+        ref=f"{_DATASETS}.own:load",
+        licence="yours",
+        sources=(),
+    ),
+    DatasetSpec(
+        name="own_cloze",
+        title="Own data, questions rewritten as statements to complete",
+        paper="",
+        ref=f"{_DATASETS}.own:load_cloze",
+        licence="yours",
+        sources=(),
     ),
 )

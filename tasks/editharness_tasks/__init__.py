@@ -11,6 +11,6 @@ from editharness.types import TaskFolder
 
 @hookimpl
 def register_tasks(register: Callable[[TaskFolder], None]) -> None:
-    """Offer the folders beside this file, one per protocol."""
-    for protocol in ("negation", "sequential"):
-        register(TaskFolder(Path(__file__).parent / protocol))
+    """Offer every folder beside this file that holds tasks."""
+    for folder in sorted({path.parent for path in Path(__file__).parent.glob("*/[!_]*.yaml")}):
+        register(TaskFolder(folder))

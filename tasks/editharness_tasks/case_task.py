@@ -31,7 +31,7 @@ class CaseTask(ConfigurableTask):
         """Likelihood of the target, of the old answer if any, and a greedy continuation."""
         kwargs.pop("apply_chat_template", None)
         kwargs.pop("chat_template", None)
-        space = "" if doc["chat"] else " "
+        space = "" if ctx[-1:].isspace() else " "  # a chat template may end in a line of its own
         asked: list[tuple[str, Any]] = [
             ("loglikelihood", (ctx, f"{space}{doc[name].strip()}")) for name in wanted(doc)
         ]  # fmt: skip
@@ -57,16 +57,27 @@ def process_results(doc: dict[str, Any], results: list[Any]) -> dict[str, float]
         scores |= {"old_exact": float(old_exact), "old_logprob": float(old_likelihood)}
         if "target" in likelihoods:
             scores["new_over_old"] = float(likelihoods["target"][0] > old_likelihood)
-    if form.matches and "target" in likelihoods:
-        scores |= _matches(likelihoods["target"], results[-1] if form.generates else None)
+    if form.matches:
+        scores |= _matches(doc, likelihoods, results[-1] if form.generates else None)
+    if form.drifts and getattr(likelihoods.get("target"), "drift", None) is not None:
+        scores |= dict(zip(("kl", "moved"), likelihoods["target"].drift, strict=True))
     return scores
 
 
-def _matches(likelihood: Any, said: Any) -> dict[str, float]:
-    """Share of target tokens that are right, teacher-forced and decoded, where the model tells tokens."""
-    scores = {}
-    if hasattr(likelihood, "right"):
-        scores["match"] = sum(likelihood.right) / len(likelihood.right)
-    if hasattr(likelihood, "tokens") and hasattr(said, "tokens"):
-        scores["decoded"] = share_right(likelihood.tokens, said.tokens)
+def _matches(doc: dict[str, Any], likelihoods: dict[str, Any], said: Any) -> dict[str, float]:
+    """Share of tokens that are right, teacher-forced and decoded, where the model tells tokens (EditedLM).
+
+    Where it also answers freely, the form's scores of both texts at the target's length: "forced_...", "cut_...".
+    """
+    scores: dict[str, float] = {}
+    target: Any = likelihoods.get("target")
+    for name, whose in (("match", "target"), ("old_match", "old")):
+        answer: Any = likelihoods.get(whose)
+        if hasattr(answer, "right"):
+            scores[name] = sum(answer.right) / len(answer.right)
+    if hasattr(target, "tokens") and hasattr(said, "tokens"):
+        score = find_form(doc["form"]).score
+        scores["decoded"] = share_right(target.tokens, said.tokens)
+        scores |= {f"forced_{name}": value for name, value in score(doc, target.forced).items()}
+        scores |= {f"cut_{name}": value for name, value in score(doc, said.first(len(target.tokens))).items()}
     return scores

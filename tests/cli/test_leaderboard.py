@@ -65,6 +65,19 @@ def test_the_ending_of_a_file_chooses_its_format(runs: Path, name: str, start: s
     assert main(["leaderboard", str(runs), "--check", name]) == 0
 
 
+def test_what_papers_claim_stands_below(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["leaderboard", "runs", "--reported"]) == 0
+    board, mark, claims = capsys.readouterr().out.partition("negation · claimed by the paper, not measured here")
+    assert mark
+    assert "paper: Llama-3-8B-Instruct" in claims
+    assert "paper:" not in board
+    assert main(["leaderboard", "runs", "--reported", "--output", "board.md"]) == 0
+    first = Path("board.md").read_text(encoding="utf-8").splitlines()[0]
+    assert "leaderboard runs --format markdown --reported --output board.md" in first
+    assert main(["leaderboard", "runs", "--reported", "--check", "board.md"]) == 0
+    assert main(["leaderboard", "runs", "--check", "board.md"]) == 1
+
+
 def test_records_are_verified(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["leaderboard", str(runs), "--verify"]) == 0
     assert capsys.readouterr().out == "2 records recomputed: all as written\n"
@@ -102,7 +115,7 @@ def test_an_output_that_cannot_be_written_is_one_line(runs: Path, capsys: pytest
 
 def test_no_heavy_module_is_imported(runs: Path) -> None:
     code = (
-        "import sys; from editharness.cli import main; main(['leaderboard', 'runs']);"
+        "import sys; from editharness.cli import main; main(['leaderboard', 'runs', '--reported']);"
         "heavy = {'torch', 'transformers', 'lm_eval', 'datasets', 'numpy', 'yaml'} & set(sys.modules);"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )

@@ -23,6 +23,7 @@ SHOWN = {
     "tasks": ("negation_pocket_neg", "editharness_negation"),
     "datasets": ("zsre_cloze", "memit.baulab.info"),
     "models": ("pocket", "packaged"),
+    "judges": ("openai", "OpenAI-compatible"),
 }
 
 

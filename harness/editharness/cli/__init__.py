@@ -29,12 +29,20 @@ class Command:
 
 COMMANDS: Mapping[str, Command] = {
     "eval": Command("editharness.cli.eval", "write edits into a model and measure what became of it"),
+    "judge": Command("editharness.cli.judge", "judge the stored answers of runs; export and import human labels"),
     "leaderboard": Command("editharness.cli.leaderboard", "show the records of runs as tables"),
+    "data": Command("editharness.cli.data", "build cases from question-answer pairs of your own, and check them"),
+    "trace": Command("editharness.cli.trace", "causal tracing: which token and which layer decide the answer"),
+    "geometry": Command(
+        "editharness.cli.geometry", "target values of old, new and negated sentences: distances, a plot"
+    ),
     "methods": Command("editharness.cli.listing", "list the editing methods; NAME shows its options and presets"),
     "protocols": Command("editharness.cli.listing", "list the evaluation protocols"),
+    "metrics": Command("editharness.cli.metrics", "explain the columns of boards: formula, direction, source"),
     "tasks": Command("editharness.cli.listing", "list the lm-eval tasks that come with plugins"),
     "datasets": Command("editharness.cli.listing", "list the data sets and where they come from"),
     "models": Command("editharness.cli.listing", "list packaged models and models with presets; NAME shows its card"),
+    "judges": Command("editharness.cli.listing", "list the judges of free answers; NAME shows its options"),
 }
 
 

@@ -1,4 +1,4 @@
-"""What there is, as tables and pages: methods, protocols, tasks, data sets and models. Nothing here imports torch."""
+"""What there is (methods, protocols, tasks, data sets, models, judges), as tables and pages. No torch is imported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from editharness.cli.common import Page, Table, words
 from editharness.errors import ModelError, PluginError, UnknownNameError
 from editharness.options import describe, show
-from editharness.presets import Preset, load_presets
+from editharness.presets import Preset, folder_facts, load_presets
 from editharness.registry import Registered, Registry
 from editharness.types import DatasetSpec, MethodSpec, ModelSpec, Source
 
@@ -22,8 +22,11 @@ KINDS: Mapping[str, str] = {
     "tasks": "task",
     "datasets": "data set",
     "models": "model",
+    "judges": "judge",
 }
 """Listing -> the noun for one of it."""
+
+_OPTIONS = ("option", "default", "type", "limits", "help")
 
 
 def listing(registry: Registry, kind: str) -> Table:
@@ -34,6 +37,7 @@ def listing(registry: Registry, kind: str) -> Table:
         "tasks": _tasks,
         "datasets": _datasets,
         "models": _models,
+        "judges": _judges,
     }
     return makers[kind](registry)
 
@@ -46,6 +50,7 @@ def page(registry: Registry, kind: str, name: str) -> Page:
         "tasks": _task,
         "datasets": _dataset,
         "models": _model,
+        "judges": _judge,
     }
     return makers[kind](registry, name)
 
@@ -61,8 +66,12 @@ def path_of(registry: Registry, kind: str, name: str) -> Path:
             if source.kind == "package":
                 return _in_package(source)
         return _module_file(registry.dataset(name).ref)
-    spec = registry.method(name) if kind == "methods" else registry.protocol(name)
-    return _module_file(spec.ref)
+    refs: Mapping[str, Mapping[str, Registered[Any]]] = {
+        "methods": registry.methods,
+        "protocols": registry.protocols,
+        "judges": registry.judges,
+    }
+    return _module_file(_registered(refs[kind], kind, name).spec.ref)
 
 
 def presets_of(registry: Registry) -> Iterator[tuple[MethodSpec, Preset]]:
@@ -110,7 +119,7 @@ def _method(registry: Registry, name: str) -> Page:
         spec.title,
         facts,
         (
-            Table("options", ("option", "default", "type", "limits", "help"), options, empty="no options"),
+            Table("options", _OPTIONS, options, empty="no options"),
             Table("presets", ("preset", "model", "values", "source"), presets, empty="no presets"),
         ),
     )
@@ -189,18 +198,22 @@ def _dataset(registry: Registry, name: str) -> Page:
 def _models(registry: Registry) -> Table:
     presets = list(presets_of(registry))
     rows: list[tuple[object, ...]] = [
-        (s.name, s.title, "packaged" if s.folder.is_dir() else "packaged, not built here", _for_model(presets, s.name))
+        (s.name, s.title, _shipped(s), _grouped(_fitting(presets, s)))
         for entry in registry.models.values()
         for s in (entry.spec,)
     ]
     others = dict.fromkeys(m for _, p in presets for m in p.models if m not in registry.models)
-    rows += [(model, "", "hub or folder", _for_model(presets, model)) for model in others]
+    rows += [(m, "", "hub or folder", _grouped([(s, p) for s, p in presets if m in p.models])) for m in others]
     return Table("models", ("name", "title", "where", "presets"), rows)
 
 
 def _model(registry: Registry, name: str) -> Page:
     published = list(presets_of(registry))
-    presets = [(spec.name, p.name, _values(p), p.source) for spec, p in published if name in p.models]
+    if name in registry.models:
+        found = _fitting(published, registry.models[name].spec)
+    else:
+        found = [(spec, preset) for spec, preset in published if name in preset.models]
+    presets = [(spec.name, p.name, _values(p), p.source) for spec, p in found]
     table = Table("presets", ("method", "preset", "values", "source"), presets, empty="no presets")
     if name not in registry.models:
         if not presets:
@@ -211,6 +224,19 @@ def _model(registry: Registry, name: str) -> Page:
     spec = entry.spec
     facts = {"name": name, "folder": spec.folder, "licence": spec.licence, "from": str(entry.origin)}
     return Page(spec.title, facts, (_card(spec), table))
+
+
+def _judges(registry: Registry) -> Table:
+    rows = [(s.name, s.title, s.note, str(entry.origin)) for entry in registry.judges.values() for s in (entry.spec,)]
+    return Table("judges", ("name", "title", "note", "from"), rows)
+
+
+def _judge(registry: Registry, name: str) -> Page:
+    entry = _registered(registry.judges, "judges", name)
+    spec = entry.spec
+    facts = {"name": spec.name, "note": spec.note, "code": spec.ref, "from": str(entry.origin)}
+    options = [(o.name, show(o.default), o.type, o.limits, o.help) for o in describe(spec.options)]
+    return Page(spec.title, facts, (Table("options", _OPTIONS, options, empty="no options"),))
 
 
 def _card(spec: ModelSpec) -> Table:
@@ -235,11 +261,20 @@ def _model_folder(registry: Registry, name: str) -> Path:
     return folder
 
 
-def _for_model(presets: Sequence[tuple[MethodSpec, Preset]], model: str) -> list[str]:
+def _shipped(model: ModelSpec) -> str:
+    return "packaged" if model.folder.is_dir() else "packaged, not built here"
+
+
+def _fitting(presets: Sequence[tuple[MethodSpec, Preset]], model: ModelSpec) -> list[tuple[MethodSpec, Preset]]:
+    """The presets that a run of a packaged model would choose from: by the shape that its config.json tells."""
+    facts = folder_facts(model.folder)
+    return [(spec, p) for spec, p in presets if model.name in p.models or p.fits(facts)]
+
+
+def _grouped(presets: Sequence[tuple[MethodSpec, Preset]]) -> list[str]:
     names: dict[str, list[str]] = {}
     for spec, preset in presets:
-        if model in preset.models:
-            names.setdefault(spec.name, []).append(preset.name)
+        names.setdefault(spec.name, []).append(preset.name)
     return [f"{method} ({words(found)})" for method, found in names.items()]
 
 

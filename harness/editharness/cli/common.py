@@ -32,11 +32,16 @@ class Parser(argparse.ArgumentParser):
         """
         words = list(sys.argv[1:] if args is None else args)
         known, extra = self.parse_known_args(words, namespace)
+        self.refuse(extra)
+        typed = {word.partition("=")[0] for word in words}
+        flags = [action.dest for action in self._actions if typed.intersection(action.option_strings)]
+        known.passed = {dest: getattr(known, dest) for dest in flags}
+        return known
+
+    def refuse(self, extra: Sequence[str]) -> None:
+        """Complain about the first of the words that no argument took."""
         if not extra:
-            typed = {word.partition("=")[0] for word in words}
-            flags = [action.dest for action in self._actions if typed.intersection(action.option_strings)]
-            known.passed = {dest: getattr(known, dest) for dest in flags}
-            return known
+            return
         if extra[0].startswith("-"):
             raise UnknownNameError("option", extra[0].partition("=")[0], self._option_string_actions, self._see)
         raise UsageError(f"one argument too many: {extra[0]!r} {self._see}")
@@ -63,6 +68,21 @@ class Page:
     title: str
     facts: Mapping[str, object]
     tables: Sequence[Table] = field(default=())
+
+
+def positive(text: str) -> int:
+    """A whole number from 1, for argparse."""
+    number = natural(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1")
+    return number
+
+
+def natural(text: str) -> int:
+    """A whole number from 0, for argparse."""
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 0")
+    return int(text)
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from editharness.cli.cells import Cell, cells, parse_edits, parse_schedules
+from editharness.cli.common import natural, positive
 from editharness.errors import DataError, EditHarnessError, UnknownNameError, UsageError
 from editharness.types import MethodSpec
 
@@ -39,8 +40,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--edits", default="100", metavar="N[,N...]", help="facts to write; several make a grid (default: %(default)s)"
     )
-    parser.add_argument("--limit", type=_positive, help="ask only the first N cases; the row is marked partial")
-    parser.add_argument("--seed", type=_natural, default=0, help="0: file order; else a random order (default: 0)")
+    parser.add_argument("--limit", type=positive, help="ask only the first N cases; the row is marked partial")
+    parser.add_argument("--seed", type=natural, default=0, help="0: file order; else a random order (default: 0)")
     parser.add_argument(
         "--schedule", default="batch:100", metavar="S[,S...]",
         help="single, fresh:K, sequential, batch:K or all; several make a grid (default: %(default)s)",
@@ -50,12 +51,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--stop-on-collapse", action="store_true",
         help="write no further once the model predicts ordinary text no better than a uniform guess",
     )  # fmt: skip
+    parser.add_argument(
+        "--abilities", metavar="TASK,...", help="also ask these lm-eval tasks, or a preset: pocket, paper"
+    )
+    parser.add_argument("--ability-limit", type=positive, metavar="N", help="only N questions of each of them")
     parser.add_argument("--data", action="append", default=[], metavar="NAME=FILE", help="the file of a data set")
     parser.add_argument("--train", type=Path, metavar="FILE", help="cases to train on, for data without a train split")
     parser.add_argument("--corpus", type=Path, help="text for second moments, one document per line")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="number format (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:0, mps (default: %(default)s)")
-    parser.add_argument("--batch_size", "--batch-size", type=_positive, default=64, help="rows asked at once")
+    parser.add_argument("--batch_size", "--batch-size", type=positive, default=64, help="rows asked at once")
     parser.add_argument("--output", type=Path, default=Path("runs"), help="where records go (default: %(default)s)")
     parser.add_argument(
         "--format", choices=("table", "json", "markdown"), default="table", help="how to print the board"
@@ -77,7 +82,9 @@ def run(args: argparse.Namespace) -> int:
         _known_options(registry.method(config.method), config)
         _known_checkpoints(registry.method(config.method), config)
         registry.protocol_and_data(config.task)
-        _known_data(config, registry.datasets)
+        known_data(config.data, registry.datasets)
+        if config.train is not None and not config.train.is_file():
+            raise DataError(f"--train {config.train}: no such file")
     check_writable(args.output)
     for line in left_out:
         notice(line)
@@ -129,6 +136,7 @@ def configure_all(args: argparse.Namespace, registry: Registry) -> tuple[list[Ru
 
 def configure(args: argparse.Namespace, method: str, cell: Cell) -> RunConfig:
     """The configuration as typed, for one method and one cell of the grid; raises UsageError."""
+    from editharness.abilities import ability_names
     from editharness.config import RunConfig, parse_checkpoints, parse_files
     from editharness.options import parse_settings
 
@@ -145,6 +153,8 @@ def configure(args: argparse.Namespace, method: str, cell: Cell) -> RunConfig:
         limit=args.limit,
         seed=args.seed,
         schedule=cell.schedule,
+        abilities=ability_names(args.abilities) if args.abilities else (),
+        ability_limit=args.ability_limit,
         checkpoints=parse_checkpoints(args.checkpoints) if args.checkpoints is not None else (),
         stop_on_collapse=args.stop_on_collapse,
         dtype=args.dtype,
@@ -182,27 +192,13 @@ def _known_checkpoints(spec: MethodSpec, config: RunConfig) -> None:
         raise UsageError(f"--stop-on-collapse: under {effective} no edit builds on another")
 
 
-def _known_data(config: RunConfig, datasets: Mapping[str, Any]) -> None:
-    for name, path in config.data.items():
+def known_data(files: Mapping[str, Path], datasets: Mapping[str, Any]) -> None:
+    """Refuse a --data name that is no data set, or a file that is not there."""
+    for name, path in files.items():
         if name not in datasets:
             raise UnknownNameError("data set", name, datasets, hint="(in --data)")
         if not path.is_file():
             raise DataError(f"--data {name}={path}: no such file")
-    if config.train is not None and not config.train.is_file():
-        raise DataError(f"--train {config.train}: no such file")
-
-
-def _positive(text: str) -> int:
-    number = _natural(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 1")
-    return number
-
-
-def _natural(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise argparse.ArgumentTypeError(f"{text!r}: a whole number from 0")
-    return int(text)
 
 
 class ProgressReporter:

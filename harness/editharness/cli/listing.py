@@ -1,4 +1,4 @@
-"""`editharness methods | protocols | tasks | datasets | models [NAME]`: what there is, and one of it in full."""
+"""`editharness methods|protocols|tasks|datasets|models|judges [NAME]`: what there is, and one of it in full."""
 
 from __future__ import annotations
 

@@ -5,7 +5,9 @@ rows       records -> boards: grouping, controls, pooled seeds, ranks
 pooling    one cell from several seeds
 text       numbers and names as safe text
 terminal, markdown   the two faces
+show       records on disk as text
+claims     the papers' figures as values; csv_rows reads their files
+beside     the papers' figures next to ours, with the settings that differ
 series, grid         what stands beside a board: over the number of edits, batch size x edits; tables holds both
 plots, svg           the series as SVG
-show       records on disk as text
 """

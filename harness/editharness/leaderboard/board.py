@@ -58,10 +58,13 @@ class Heading:
 
 @dataclass(frozen=True)
 class BoardRow:
-    """One row: a control, or a method with its seeds pooled. `rank` is a range, None for rows that are not ranked."""
+    """One row: a control, or a method with its seeds pooled. `rank` is a range, None for rows that are not ranked.
+
+    A "claim" is what a paper reports; it stands only in the tables of leaderboard.beside, never on a board.
+    """
 
     name: str
-    kind: Literal["method", "control"]
+    kind: Literal["method", "control", "claim"]
     cells: Mapping[str, ColumnScore]
     badges: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()

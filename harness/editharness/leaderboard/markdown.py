@@ -5,22 +5,30 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
+from editharness.leaderboard.beside import MARK, as_board, beside
 from editharness.leaderboard.board import Board, BoardRow, Heading
 from editharness.leaderboard.series import has_curves, series_tables
 from editharness.leaderboard.tables import Cell, SmallTable
 from editharness.leaderboard.text import arrow, caption, interval, percent, plain, rank, seconds
 from editharness.store import RunRecord
 
+if TYPE_CHECKING:
+    from editharness.leaderboard.claims import Claim
+
 _MARKS = re.compile(r"([\\`*_\[\]~|!#])")
 
 
-def render(made: Sequence[Board], command: str, *, series: bool | None = False) -> str:
+def render(
+    made: Sequence[Board], command: str, claims: Sequence[Claim] | None = None, *, series: bool | None = False
+) -> str:
     """A whole Markdown file; `command` is what generates it again and stands in its first line.
 
-    `series`: below each board; None: where they make curves.
+    With `claims`, what papers report stands below each board's table. `series`: also what its runs measured over the
+    number of edits; None: where that makes curves.
     """
-    shown = [_board(board, has_curves(board) if series is None else series) for board in made]
+    shown = [_board(board, claims, has_curves(board) if series is None else series) for board in made]
     return "\n".join([_head(command), *shown])
 
 
@@ -38,31 +46,43 @@ def escape(text: str) -> str:
     return html.escape(_MARKS.sub(r"\\\1", plain(text, 2000)), quote=False)
 
 
-def _board(board: Board, series: bool) -> str:
+def _board(board: Board, claims: Sequence[Claim] | None, series: bool) -> str:
     key = board.key
     parts = [f"## {escape(key.protocol)} · data {escape(key.data)} · model {escape(key.model)}", escape(caption(board))]
-    parts += [_table(board), _legend(board)]
+    parts += [_table(board, pace=True), _legend(board)]
     parts += [f"> **Note:** {escape(note)}" for note in board.notes]
+    parts += [] if claims is None else [_beside(board, claims)]
     parts += [_small(table, 3) for table in series_tables(board)] if series else []
     parts.append("### How each row was made\n\n" + _versions(board))
     parts += [_method(row) for row in board.methods]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _table(board: Board) -> str:
+def _beside(board: Board, claims: Sequence[Claim]) -> str:
+    """What papers claim next to the rows it is claimed of."""
+    found = beside(board, claims)
+    if not found:
+        return f"No paper's figure is kept for the methods and columns of {escape(board.key.task)}."
+    made = as_board(board, found)
+    notes = "\n".join(f"- {escape(note)}" for note in made.notes)
+    return f"### {MARK.capitalize()}\n\n{_table(made, pace=False)}\n\n{notes}"
+
+
+def _table(board: Board, *, pace: bool) -> str:
+    """The rows; with `pace` also the seconds per edit."""
     from tabulate import tabulate
 
-    heads = ["#", "row", *(_header(heading) for heading in board.columns), "s/edit"]
+    heads = ["#", "row", *(_header(heading) for heading in board.columns), *(["s/edit"] if pace else [])]
     rows = [
         [
             rank(row),
             _label(row, board),
             *(_cell(row, heading, board) for heading in board.columns),
-            seconds(row.seconds_per_edit),
+            *([seconds(row.seconds_per_edit)] if pace else []),
         ]
         for row in board.rows
     ]
-    sides = ["right", "left", *("right" for _ in board.columns), "right"]
+    sides = ["right", "left", *("right" for _ in heads[2:])]
     return tabulate(rows, heads, tablefmt="pipe", disable_numparse=True, colalign=sides)
 
 
@@ -91,7 +111,7 @@ def _header(heading: Heading) -> str:
 
 
 def _label(row: BoardRow, board: Board) -> str:
-    name = f"*{escape(row.name)}*" if row.kind == "control" else f"**{escape(row.name)}**"
+    name = f"**{escape(row.name)}**" if row.kind == "method" else f"*{escape(row.name)}*"
     own_n = row.own_n(board.columns)
     marks = [*row.badges, *([f"n={own_n}"] if own_n else [])]
     return f"{name} ({escape('; '.join(marks))})" if marks else name
@@ -101,8 +121,8 @@ def _cell(row: BoardRow, heading: Heading, board: Board) -> str:
     cell = row.cells.get(heading.name)
     if cell is None or cell.value is None:
         return percent(None)
-    own = f" (n={cell.n})" if cell.n not in (heading.n, row.own_n(board.columns)) else ""
-    return f"{percent(cell.value)} {interval(cell)}{own}"
+    own = f" (n={cell.n})" if cell.n and cell.n not in (heading.n, row.own_n(board.columns)) else ""
+    return f"{percent(cell.value)} {interval(cell)}{own}".rstrip()
 
 
 def _legend(board: Board) -> str:

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from editharness.leaderboard.beside import as_data, beside
 from editharness.leaderboard.board import Board, BoardRow, Entry
+from editharness.leaderboard.claims import Claim
 from editharness.leaderboard.grid import Grid, grid_data, grid_table, grids
 from editharness.leaderboard.rows import boards
 from editharness.store import find_records, read_record
@@ -27,22 +29,27 @@ def load(paths: Sequence[Path]) -> list[Entry]:
 
 
 def show_records(
-    paths: Sequence[Path], form: str = "table", command: str = "editharness leaderboard", *, series: bool | None = False
+    paths: Sequence[Path],
+    form: str = "table",
+    command: str = "editharness leaderboard",
+    claims: Sequence[Claim] | None = None,
+    *,
+    series: bool | None = False,
 ) -> None:
     """Print the boards of all records below `paths` as "table" (fits the terminal), "json" or "markdown".
 
-    `series`: below each board also what its runs measured over the number of edits; None: where that makes curves.
-    JSON always has it.
+    With `claims`, what papers report stands below each board. `series`: also what its runs measured over the number of
+    edits (JSON always has it); None: where that makes curves.
     """
     made = boards(load(paths))
     if form != "table":
-        sys.stdout.write(as_text(made, form, command, series=series))
+        sys.stdout.write(as_text(made, form, command, claims, series=series))
         return
     from rich.console import Console
 
     from editharness.leaderboard.terminal import show_boards
 
-    show_boards(made, Console(), series=series)
+    show_boards(made, Console(), claims, series=series)
 
 
 def show_grids(
@@ -73,17 +80,20 @@ def grids_as_text(found: Sequence[Grid], form: str, command: str) -> str:
     return _captured(lambda console: show_tables(map(grid_table, found), console))
 
 
-def as_text(made: Sequence[Board], form: str, command: str, *, series: bool | None = False) -> str:
+def as_text(
+    made: Sequence[Board], form: str, command: str, claims: Sequence[Claim] | None = None, *,
+    series: bool | None = False,
+) -> str:  # fmt: skip
     """Boards as the content of a file; `command` makes it again and stands in Markdown's first line."""
     if form == "json":
-        return json.dumps(portable([_board(board) for board in made]), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(portable([_board(board, claims) for board in made]), indent=2, ensure_ascii=False) + "\n"
     if form == "markdown":
         from editharness.leaderboard.markdown import render
 
-        return render(made, command, series=series)
+        return render(made, command, claims, series=series)
     from editharness.leaderboard.terminal import show_boards
 
-    return _captured(lambda console: show_boards(made, console, series=series))
+    return _captured(lambda console: show_boards(made, console, claims, series=series))
 
 
 def _captured(draw: Callable[[Console], None]) -> str:
@@ -95,13 +105,15 @@ def _captured(draw: Callable[[Console], None]) -> str:
     return "\n".join(line.rstrip() for line in file.getvalue().split("\n"))
 
 
-def _board(board: Board) -> dict[str, Any]:
+def _board(board: Board, claims: Sequence[Claim] | None) -> dict[str, Any]:
+    reported = {} if claims is None else {"reported": as_data(board, beside(board, claims))}
     return {
         "key": board.key,
         "ranked_by": board.ranked_by,
         "columns": board.columns,
         "rows": [_row(row) for row in board.rows],
         "notes": board.notes,
+        **reported,
     }
 
 

@@ -13,6 +13,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from editharness.leaderboard.beside import MARK, as_board, beside
 from editharness.leaderboard.board import Board, BoardRow, Entry, Heading
 from editharness.leaderboard.rows import boards
 from editharness.leaderboard.series import has_curves, series_tables
@@ -22,6 +23,7 @@ from editharness.leaderboard.text import arrow, caption, interval, percent, plai
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from editharness.leaderboard.claims import Claim
     from editharness.store import RunRecord
 
 _NAME_WIDTH = 22
@@ -36,15 +38,20 @@ def show(records: Iterable[Entry | RunRecord], console: Console) -> None:
     show_boards(boards(records), console)
 
 
-def show_boards(made: Iterable[Board], console: Console, *, series: bool | None = False) -> None:
-    """Print boards, each as one table or, where the console is narrow, as several.
+def show_boards(
+    made: Iterable[Board], console: Console, claims: Sequence[Claim] | None = None, *, series: bool | None = False
+) -> None:
+    """Print boards, each as one table or, where the console is narrow, as several; `claims` stand below each.
 
-    `series`: with those below; None: where they make curves.
+    `series`: also what was measured over the number of edits; None: where that makes curves.
     """
     for number, board in enumerate(made):
         if number:
             console.print()
         show_board(board, console)
+        if claims is not None:
+            console.print()
+            show_beside(board, claims, console)
         if series or (series is None and has_curves(board)):
             show_tables(series_tables(board), console)
 
@@ -74,12 +81,9 @@ def _small(safe: _Encoder, cell: str | Cell) -> Text:
 
 def show_board(board: Board, console: Console) -> None:
     """Print one board: title, tables, what the columns mean, how it was made."""
-    safe, grid = _Encoder(console), _Grid(board)
+    safe = _Encoder(console)
     console.print(safe(f"{board.key.protocol} · data {board.key.data} · model {board.key.model}", "bold"))
-    chunks = _split(grid, console.width)
-    for number, chunk in enumerate(chunks):
-        console.print()
-        console.print(_table(grid, chunk, safe, console.width, first=number == 0, last=number == len(chunks) - 1))
+    _print_tables(board, console, safe, pace=True)
     legend = [f"{plain(h.name)}: {plain(h.title)}" for h in board.columns if h.title and h.title != h.name]
     console.print()
     if legend:
@@ -87,6 +91,30 @@ def show_board(board: Board, console: Console) -> None:
     console.print(safe(caption(board), "dim"))
     for note in board.notes:
         console.print(safe(f"Note: {note}", "yellow"))
+
+
+def show_beside(board: Board, claims: Sequence[Claim], console: Console) -> None:
+    """Print what papers claim next to the rows it is claimed of."""
+    safe, found = _Encoder(console), beside(board, claims)
+    if not found:
+        console.print(safe(f"No paper's figure is kept for the methods and columns of {board.key.task}.", "dim"))
+        return
+    made = as_board(board, found)
+    console.print(safe(f"{board.key.protocol} · {MARK}", "bold"))
+    _print_tables(made, console, safe, pace=False)
+    console.print()
+    for note in made.notes:
+        console.print(safe(note, "dim"))
+
+
+def _print_tables(board: Board, console: Console, safe: _Encoder, *, pace: bool) -> None:
+    """The board's table, cut where the console is narrow; with `pace` the last one has the seconds per edit."""
+    grid = _Grid(board)
+    chunks = _split(grid, console.width)
+    for number, chunk in enumerate(chunks):
+        first, last = number == 0, number == len(chunks) - 1
+        console.print()
+        console.print(_table(grid, chunk, safe, console.width, first=first, pace=pace and last))
 
 
 class _Grid:
@@ -170,13 +198,13 @@ def _cell(row: BoardRow, heading: Heading, own_n: int | None) -> str:
     cell = row.cells.get(heading.name)
     if cell is None or cell.value is None:
         return "–"
-    own = f"\nn={cell.n}" if cell.n not in (heading.n, own_n) else ""
-    return f"{percent(cell.value)}\n{interval(cell, 0)}{own}"
+    own = f"\nn={cell.n}" if cell.n and cell.n not in (heading.n, own_n) else ""
+    return f"{percent(cell.value)}\n{interval(cell, 0)}{own}".rstrip()
 
 
-def _table(grid: _Grid, columns: Sequence[Heading], safe: _Encoder, width: int, *, first: bool, last: bool) -> Table:
+def _table(grid: _Grid, columns: Sequence[Heading], safe: _Encoder, width: int, *, first: bool, pace: bool) -> Table:
     board, rows = grid.board, grid.board.rows
-    used = sum(grid.widths[heading.name] for heading in columns) + (len(_SECONDS) + _GAP if last else 0)
+    used = sum(grid.widths[heading.name] for heading in columns) + (len(_SECONDS) + _GAP if pace else 0)
     name_width = max(grid.name_width, min(_WIDEST_NAME, width - used - _RANK_WIDTH) if first else 0)
     style = box.SIMPLE_HEAD if safe.utf else box.ASCII2
     table = Table(box=style, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
@@ -184,19 +212,24 @@ def _table(grid: _Grid, columns: Sequence[Heading], safe: _Encoder, width: int, 
     table.add_column(Text("row"), width=name_width, overflow="fold")
     for heading in columns:
         table.add_column(safe(_header(heading), "bold" if heading.name == board.ranked_by else ""), justify="right")
-    if last:
+    if pace:
         table.add_column(Text(_SECONDS), justify="right")
     for number, (row, following) in enumerate(zip(rows, [*rows[1:], None], strict=True)):
         cells = [_styled(safe, grid.cells[heading.name][number]) for heading in columns]
-        pace = [safe(seconds(row.seconds_per_edit))] if last else []
+        spent = [safe(seconds(row.seconds_per_edit))] if pace else []
         label = _label(safe, row, grid.own_n[number], badges=first)
-        end = following is not None and (following.kind, following.tier) != (row.kind, row.tier)
-        table.add_row(safe(rank(row)), label, *cells, *pace, end_section=end)
+        end = following is not None and _section(following) != _section(row)
+        table.add_row(safe(rank(row)), label, *cells, *spent, end_section=end)
     return table
 
 
+def _section(row: BoardRow) -> tuple[bool, int]:
+    """Controls, rows of one tier, and a row with what is claimed of it each stand between lines."""
+    return row.kind == "control" and not row.tier, row.tier
+
+
 def _label(safe: _Encoder, row: BoardRow, own_n: int | None, *, badges: bool) -> Text:
-    label = safe(row.name, "italic" if row.kind == "control" else "bold")
+    label = safe(row.name, "bold" if row.kind == "method" else "italic")
     marks = [*(row.badges if badges else ()), *([f"n={own_n}"] if own_n else [])]
     if marks:
         label.append_text(safe("\n" + " · ".join(marks), "dim"))

@@ -23,7 +23,7 @@ def plain(text: str, limit: int = 200) -> str:
 
 def arrow(heading: Heading) -> str:
     """The column's name with the direction that is better."""
-    return f"{plain(heading.name, 24)} {_ARROWS[heading.better]}".rstrip()
+    return f"{plain(heading.name, 28)} {_ARROWS[heading.better]}".rstrip()
 
 
 def percent(value: float | None) -> str:

@@ -55,7 +55,7 @@ def find_records(paths: Sequence[Path]) -> list[Path]:
 def read_record(path: Path) -> RunRecord:
     """Read and check one record; RecordError in one line, naming the file and the field."""
     try:
-        return RunRecord.from_json(loads(_bounded(path, _LARGEST_RECORD)))
+        return RunRecord.from_json(loads(bounded(path, _LARGEST_RECORD)))
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from None
 
@@ -66,7 +66,7 @@ def read_scores(folder: Path) -> Scores | None:
     if path.is_symlink() or not path.is_file():
         return None
     try:
-        lines = [loads(line) for line in _bounded(path, _LARGEST_SCORES).splitlines()]
+        lines = [loads(line) for line in bounded(path, _LARGEST_SCORES).splitlines()]
         return _scores(lines)
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from None
@@ -116,7 +116,7 @@ def _below(folder: Path) -> Iterator[Path]:
             yield Path(here) / RECORD
 
 
-def _bounded(path: Path, largest: int) -> bytes:
+def bounded(path: Path, largest: int) -> bytes:
     """The bytes of a plain file of bounded size (a pipe or a device would block or never end)."""
     try:
         facts = path.stat()

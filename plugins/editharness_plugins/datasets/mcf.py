@@ -24,6 +24,11 @@ def load(path: Path) -> CaseSet:
     return collect("mcf", path, _read)
 
 
+def load_counterfact(path: Path) -> CaseSet:
+    """The same schemas under the name of the smaller set; raises DataError."""
+    return collect("counterfact", path, _read)
+
+
 def _read(record: Record, quirks: Counter[str]) -> Iterable[Case]:
     case = _full(record, quirks) if record.has("requested_rewrite") else _flat(record, quirks)
     near = any(case.subject_text in neighbour.prompt for neighbour in case.neighbours)

@@ -1,8 +1,9 @@
 """QAEdit: questions of three question answering sets (NQ, TriviaQA, SimpleQA) with their right answers as targets.
 
 id, source, prompt (a question), subject, target, rephrase, locality [{loc, loc_ans}]. There is no old answer. An id is
-unique only together with its source. Mended here: doubled quotes left over from CSV, a footnote sign after a target.
-Left as they are, and counted: questions without a question mark or in lower case, targets that end in a full stop.
+unique only together with its source, which every case has as a tag ("source:NQ"). Mended here: doubled quotes left over
+from CSV, a footnote sign after a target. Left as they are, and counted: questions without a question mark or in lower
+case, targets that end in a full stop.
 """
 
 from __future__ import annotations
@@ -47,14 +48,16 @@ def _read(record: Record, quirks: Counter[str]) -> Iterable[Case]:
         },
     )
     near = [(item.text("loc"), item.answers("loc_ans")) for item in record.records("locality")]
+    source = record.optional("source")
     yield Case(
-        id=f"qaedit-{record.optional('source', 'x')}-{record.fields.get('id', record.number)}",
+        id=f"qaedit-{source or 'x'}-{record.fields.get('id', record.number)}",
         prompt=question,
         subject=find_subject(question, subject),
         target=bare,
         question=question,
         paraphrases=paraphrases(question, map(_unquoted, record.texts("rephrase")), quirks),
         neighbours=questions(near, quirks),
+        tags=frozenset({f"source:{source}"} if source else ()),
     )
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from editharness.data.negated import how_negated, negated_case
 from editharness.protocol import Answers, Column, EvalProtocol, Moment, Probe, Row, Selection
@@ -41,6 +41,28 @@ class Negation(EvalProtocol):
     name = "negation"
     version = 1
     ranked_by = "rectified"
+    glossary: ClassVar[Mapping[str, str]] = {
+        "PP": "share of cases whose target's tokens are all the likeliest ones after the plain prompt, once the plain "
+        'sentence ("X is Y") was written; section 5.2',
+        "PN": 'the same after the negated prompt ("X is not"): the target is now a wrong answer; section 5.2',
+        "NN": 'the same after the negated prompt, once the negated sentence ("X is not Y") was written; section 5.2',
+        "NP": "the same after the plain prompt, once the negated sentence was written; section 5.2",
+        "PP-PN": "PP - PN by case, over the cases that have both",
+        "PP-NP": "PP - NP by case, over the cases that have both",
+        "NN-PN": "NN - PN by case, over the cases that have both",
+        "NN-NP": "NN - NP by case, over the cases that have both",
+        "rectified": "mean by case of the four differences, of those that exist; a method without a negated arm has "
+        "only PP-PN and is not ranked; section 5.2",
+        "prob": "share of cases where p(target) > p(old answer), each over all its tokens; plain prompt, "
+        "plain sentence written",
+        "contained": "share of cases where 20 tokens of free greedy text after the negated prompt hold the target as "
+        "whole words; plain sentence written",
+        "generalization": "mean over a case's paraphrases of exact match as in PP; plain sentence written",
+        "unchanged": "mean over a case's neighbours of: the text begins with as many words as the expected answer has, "
+        "the same as the unedited model's; plain sentence written",
+        "correct": "mean over a case's neighbours of exact match with the neighbour's answer; plain sentence written",
+        "PP at edit": "PP right after the batch that wrote the case, before later ones; only where edits carry on",
+    }
 
     def select(self, cases: Iterable[Case]) -> Selection:
         """Cases that can be negated; how (supplied, table, rule) is counted, as are the refused ones."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
 
 from editharness.protocol import Answers, Column, EvalProtocol, Probe, Row, Selection
 from editharness.types import Case, Edit, Schedule
@@ -15,6 +16,9 @@ class Recall(EvalProtocol):
 
     name = "recall"
     version = 1
+    glossary: ClassVar[Mapping[str, str]] = {
+        "recall": "share of cases whose target's tokens are all the likeliest ones"
+    }
 
     def select(self, cases: Iterable[Case]) -> Selection:
         """Every case."""

@@ -1,0 +1,1 @@
+"""Judging stored answers: which answers, by which judge, after which sanity check, with which agreement."""
