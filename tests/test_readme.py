@@ -46,10 +46,11 @@ def test_eval_commands_of_the_readme_name_what_exists(command: str) -> None:
 
     parser = Parser()
     command_module.arguments(parser)
-    args = parser.parse_args(shlex.split(command)[2:])
     registry = load_plugins()
-    for method in command_module.methods_asked(args.method, registry):
-        registry.protocol_and_data(command_module.configure(args, method).task)
+    configs, _ = command_module.configure_all(parser.parse_args(shlex.split(command)[2:]), registry)
+    for config in configs:
+        registry.method(config.method)
+        registry.protocol_and_data(config.task)
 
 
 def test_the_main_command_and_the_test_command_are_the_ones_ci_runs() -> None:
