@@ -32,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method", required=True, help="editing method, several with commas, or all; see `editharness methods`"
     )
-    parser.add_argument("--task", "--tasks", required=True, help="<protocol>_<data set>; see `editharness protocols`")
+    parser.add_argument("--task", "--tasks", required=True, help="<protocol>_<data set>, several with commas")
     parser.add_argument("--model", default="pocket", help="pocket, a hub id, or a folder (default: %(default)s)")
     parser.add_argument("--revision", help="branch, tag or commit of a hub model")
     parser.add_argument("--preset", help="whose option values: paper, sand, easyedit, ... (default: by model)")
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
     registry = load_plugins()
     configs, left_out = configure_all(args, registry)
-    gridded = len(configs) > len({config.method for config in configs})
+    gridded = len(configs) > len({(config.task, config.method) for config in configs})
     for config in configs:
         _known_options(registry.method(config.method), config)
         _known_checkpoints(registry.method(config.method), config)
@@ -95,8 +95,8 @@ def run(args: argparse.Namespace) -> int:
         except EditHarnessError as error:
             if len(configs) == 1:
                 raise
-            where = f" ({config.schedule}, {config.edits} edits)" if gridded else ""
-            notice(f"{config.method}{where}: {error}")
+            where = f", {config.schedule}, {config.edits} edits" if gridded else ""
+            notice(f"{config.method} ({config.task}{where}): {error}")
     from editharness.leaderboard.show import show_grids, show_records
 
     if paths and gridded:
@@ -129,13 +129,19 @@ def methods_asked(words: str, registry: Registry) -> list[str]:
 
 
 def configure_all(args: argparse.Namespace, registry: Registry) -> tuple[list[RunConfig], list[str]]:
-    """Every run that was typed, method by method, and a line for each cell of the grid that is left out."""
+    """Every run that was typed, task by task, and a line for each cell of the grid that is left out."""
     grid, left_out = cells(parse_schedules(args.schedule), parse_edits(args.edits))
-    return [configure(args, name, cell) for name in methods_asked(args.method, registry) for cell in grid], left_out
+    methods, tasks = methods_asked(args.method, registry), tasks_asked(args.task)
+    return [configure(args, task, name, cell) for task in tasks for name in methods for cell in grid], left_out
 
 
-def configure(args: argparse.Namespace, method: str, cell: Cell) -> RunConfig:
-    """The configuration as typed, for one method and one cell of the grid; raises UsageError."""
+def tasks_asked(words: str) -> list[str]:
+    """The names of --task: one, or several with commas, each once."""
+    return list(dict.fromkeys(word.strip() for word in words.split(",") if word.strip())) or [words]
+
+
+def configure(args: argparse.Namespace, task: str, method: str, cell: Cell) -> RunConfig:
+    """The configuration as typed, for one task, one method and one cell of the grid; raises UsageError."""
     from editharness.abilities import ability_names
     from editharness.config import RunConfig, parse_checkpoints, parse_files
     from editharness.options import parse_settings
@@ -144,7 +150,7 @@ def configure(args: argparse.Namespace, method: str, cell: Cell) -> RunConfig:
         raise UsageError(f"--limit {args.limit}: only {cell.edits} facts are written; ask at most that many")
     return RunConfig(
         method=method,
-        task=args.task,
+        task=task,
         model=args.model,
         revision=args.revision,
         preset=args.preset,
