@@ -8,7 +8,7 @@ from pathlib import Path
 from editharness.hooks import hookimpl
 from editharness.types import TaskFolder
 
-FOLDERS = ("negation", "factcheck")
+FOLDERS = ("negation", "negation_plus", "negation_masked", "factcheck")
 
 
 @hookimpl
