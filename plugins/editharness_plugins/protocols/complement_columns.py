@@ -19,11 +19,12 @@ BETTER: Mapping[str, Better] = {"PP": "higher", "PN": "lower", "NN": "higher", "
 
 
 class Source(NamedTuple):
-    """Where one kind's numbers stand: the task, what counts as said, its log-probability, kind of either question."""
+    """Where one kind's numbers stand: task, what counts as said, whose log-probability against whose, both questions."""
 
     task: str
     said: str
-    logprob: str
+    mine: str = "logprob"
+    other: str = "old_logprob"
     affirming: str = AFFIRMED
     denying: str = DENIED
 
@@ -36,17 +37,20 @@ class Told:
     denied: Values
     contained: Values
     less_likely: Values
+    prob_affirmed: Values
+    prob_denied: Values
 
 
 def _source(kind: str, row: Row) -> Source:
     """For `none*` the old answer takes the target's place; contrast and contradictory change places with it."""
-    if row == "none*" and kind == "contrast":
-        return Source(OLD_TASK, "exact", "logprob")
     if kind == YES_NO:
-        ends = (DENIED, AFFIRMED) if row == "none*" else (AFFIRMED, DENIED)
-        return Source(TASKS[kind], YES, "logprob", *ends)
-    old = "old_" if row == "none*" else ""
-    return Source(TASKS[kind], f"{old}exact", f"{old}logprob")
+        asked = (DENIED, AFFIRMED) if row == "none*" else (AFFIRMED, DENIED)
+        return Source(TASKS[kind], YES, "logprob", "old_logprob", *asked)
+    if row != "none*":
+        return Source(TASKS[kind], "exact")
+    return (
+        Source(OLD_TASK, "exact") if kind == "contrast" else Source(TASKS[kind], "old_exact", "old_logprob", "logprob")
+    )
 
 
 def _place(row: Row) -> dict[str, Any]:
@@ -66,35 +70,50 @@ def told_pairs(kind: str, row: Row, answers: Answers, known: Collection[str] | N
     def get(asked: str, score: str) -> dict[str, float]:
         return only(answers.scores(source.task, score, kind=asked, **_place(row)), known)
 
-    likely, unlikely = get(source.affirming, source.logprob), get(source.denying, source.logprob)
-    less = {case: float(unlikely[case] < likely[case]) for case in likely if case in unlikely}
-    contained = {} if row == "none*" else get(source.denying, "contained")
-    return Told(get(source.affirming, source.said), get(source.denying, source.said), contained, less)
+    likely, unlikely = get(source.affirming, source.mine), get(source.denying, source.mine)
+    return Told(
+        affirmed=get(source.affirming, source.said),
+        denied=get(source.denying, source.said),
+        contained={} if row == "none*" else get(source.denying, "contained"),
+        less_likely=_greater(likely, unlikely),
+        prob_affirmed=_greater(likely, get(source.affirming, source.other)),
+        prob_denied=_greater(unlikely, get(source.denying, source.other)),
+    )
+
+
+def _greater(first: Values, second: Values) -> dict[str, float]:
+    return {case: float(first[case] > second[case]) for case in first if case in second}
 
 
 def overall_columns(told: Mapping[str, Told]) -> list[Column]:
     """Means over a case's kinds, without contradictory."""
     counted = [told[kind] for kind in IN_MEAN]
     gap = mean_of_own(difference(one.affirmed, one.denied) for one in counted)
+    likelier = [mean_of_own(one.prob_affirmed for one in counted), mean_of_own(one.prob_denied for one in counted)]
     return [
         Column("complement gap", "affirmed - denied, all kinds", "higher", gap, proportion=False),
         Column(AFFIRMED, "target where it is affirmed", "higher", mean_of_own(one.affirmed for one in counted)),
         Column(DENIED, "target where it is denied", "lower", mean_of_own(one.denied for one in counted)),
         Column("contained", "target within 20 tokens, denied", "lower", mean_of_own(one.contained for one in counted)),
         Column("less likely", "when denied", "higher", mean_of_own(one.less_likely for one in counted)),
+        Column(f"prob {AFFIRMED}", "new likelier than old, affirmed", "higher", likelier[0]),
+        Column(f"prob {DENIED}", "new likelier than old, denied", "lower", likelier[1]),
+        Column("prob gap", "their difference", "higher", difference(*likelier), proportion=False),
     ]
 
 
 def kind_columns(told: Mapping[str, Told]) -> list[Column]:
-    """Four columns per kind."""
+    """Five columns per kind."""
     columns = []
     for kind, one in told.items():
         name, gap = kind.replace("_", " "), difference(one.affirmed, one.denied)
+        likelier = difference(one.prob_affirmed, one.prob_denied)
         columns += [
             Column(f"{name} {AFFIRMED}", _title(kind, AFFIRMED), "higher", one.affirmed),
             Column(f"{name} {DENIED}", _title(kind, DENIED), "lower", one.denied),
             Column(f"{name} gap", f"{name} gap", "higher", gap, proportion=False),
             Column(f"{name} less likely", f"{name} less likely", "higher", one.less_likely),
+            Column(f"{name} prob gap", f"{name} prob gap", "higher", likelier, proportion=False),
         ]
     return columns
 
@@ -128,8 +147,7 @@ def _asked(name: str, row: Row, answers: Answers, score: str) -> dict[str, float
 
 def _likelier(name: str, row: Row, answers: Answers) -> dict[str, float]:
     new, old = _asked(name, row, answers, "logprob"), _asked(name, row, answers, "old_logprob")
-    sign = -1.0 if row == "none*" else 1.0
-    return {case: float(sign * (new[case] - old[case]) > 0) for case in new if case in old}
+    return _greater(old, new) if row == "none*" else _greater(new, old)
 
 
 def _shift(name: str, row: Row, answers: Answers) -> Column:
@@ -141,16 +159,14 @@ def _shift(name: str, row: Row, answers: Answers) -> Column:
 
 
 def yes_no_columns(row: Row, answers: Answers, known: Collection[str] | None) -> list[Column]:
-    """Contradictory pairs by likelihood, and how often the free answer can be read."""
-    source = _source(YES_NO, row)
-
-    def get(kind: str | None, score: str) -> dict[str, float]:
-        return only(answers.scores(source.task, score, kind=kind, **_place(row)), known)
-
-    unread = {case: 1.0 - read for case, read in get(None, "read").items()}
-    yes, no = get(source.affirming, "new_over_old"), get(source.denying, "new_over_old")
+    """Contradictory pairs by likelihood, and how often the free answer cannot be read."""
+    told = told_pairs(YES_NO, row, answers, known)
+    read = only(answers.scores(TASKS[YES_NO], "read", **_place(row)), known)
+    unread = {case: 1.0 - value for case, value in read.items()}
     return [
-        Column(f"contradictory yes {AFFIRMED}", "yes likelier than no where yes is right", "higher", yes),
-        Column(f"contradictory yes {DENIED}", "yes likelier than no where no is right", "lower", no),
+        Column(
+            f"contradictory yes {AFFIRMED}", "yes likelier than no where yes is right", "higher", told.prob_affirmed
+        ),
+        Column(f"contradictory yes {DENIED}", "yes likelier than no where no is right", "lower", told.prob_denied),
         Column("contradictory unread", "begins with neither yes nor no", "lower", unread),
     ]

@@ -7,6 +7,7 @@ that differ in few words, one affirming it, one denying it (`editharness.data.co
     K denied       target is the greedy answer where the wording denies it      hallucinated
     K gap          K affirmed - K denied, per case
     K less likely  log p(target | denying) < log p(target | affirming)
+    K prob gap     [target likelier than the old answer | affirming] - [the same | denying]
 
 K is never, no longer, false that, antonym, contrast, question (the negated question). `complement gap` is a case's mean
 gap over the kinds that it has. Contradictory pairs ("Is K in Asia?") are answered yes or no, which is another ability:
@@ -84,6 +85,9 @@ class NegationPlus(EvalProtocol):
         "denied": "a case's mean share of denying prompts whose greedy answer is the target, over those kinds",
         "contained": "a case's mean share of denying prompts where the target comes within 20 tokens, over those kinds",
         "less likely": "a case's mean share of pairs where the target is less likely when denied, over those kinds",
+        "prob affirmed": "a case's mean share of affirming prompts where the target is likelier than the old answer",
+        "prob denied": "a case's mean share of denying prompts where the target is likelier than the old answer",
+        "prob gap": "prob affirmed - prob denied per case: what is left of the gap where the wording puts other words first",
         **{name: f"target is the greedy answer, all tokens, as in `negation` ({name})" for name in ("PP", "PN")},
         "PP-PN": "PP - PN per case: the gap of the plain \"not\", to compare the other kinds with",
         **{f"prob {name}": f"{name} by probability: the target is likelier than the old answer" for name in FOUR},
@@ -99,6 +103,7 @@ class NegationPlus(EvalProtocol):
                 (DENIED, "share hallucinated: the denying prompt's answer is the target (contradictory: yes)"),
                 ("gap", "affirmed - denied per case"),
                 ("less likely", "share of pairs where the target (contradictory: yes) is less likely when denied"),
+                ("prob gap", "[target likelier than old, affirmed] - [the same, denied]; contradictory: yes, than no"),
             )
         },
         "contradictory yes affirmed": "\"yes\" is likelier than \"no\" where yes is right",
