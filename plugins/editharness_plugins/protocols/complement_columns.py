@@ -19,7 +19,7 @@ BETTER: Mapping[str, Better] = {"PP": "higher", "PN": "lower", "NN": "higher", "
 
 
 class Source(NamedTuple):
-    """Where one kind's numbers stand: task, what counts as said, whose log-probability against whose, both questions."""
+    """Where one kind's numbers stand: task, what counts as said, whose log-probability and against whose."""
 
     task: str
     said: str
@@ -164,9 +164,7 @@ def yes_no_columns(row: Row, answers: Answers, known: Collection[str] | None) ->
     read = only(answers.scores(TASKS[YES_NO], "read", **_place(row)), known)
     unread = {case: 1.0 - value for case, value in read.items()}
     return [
-        Column(
-            f"contradictory yes {AFFIRMED}", "yes likelier than no where yes is right", "higher", told.prob_affirmed
-        ),
-        Column(f"contradictory yes {DENIED}", "yes likelier than no where no is right", "lower", told.prob_denied),
+        Column(f"contradictory yes {AFFIRMED}", "yes likelier than no, yes is right", "higher", told.prob_affirmed),
+        Column(f"contradictory yes {DENIED}", "yes likelier than no, no is right", "lower", told.prob_denied),
         Column("contradictory unread", "begins with neither yes nor no", "lower", unread),
     ]

@@ -87,7 +87,7 @@ class NegationPlus(EvalProtocol):
         "less likely": "a case's mean share of pairs where the target is less likely when denied, over those kinds",
         "prob affirmed": "a case's mean share of affirming prompts where the target is likelier than the old answer",
         "prob denied": "a case's mean share of denying prompts where the target is likelier than the old answer",
-        "prob gap": "prob affirmed - prob denied per case: what is left of the gap where the wording puts other words first",
+        "prob gap": "prob affirmed - prob denied per case: a gap even where the greedy answer opens with another word",
         **{name: f"target is the greedy answer, all tokens, as in `negation` ({name})" for name in ("PP", "PN")},
         "PP-PN": "PP - PN per case: the gap of the plain \"not\", to compare the other kinds with",
         **{f"prob {name}": f"{name} by probability: the target is likelier than the old answer" for name in FOUR},
