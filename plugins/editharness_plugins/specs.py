@@ -55,6 +55,18 @@ PROTOCOLS: tuple[ProtocolSpec, ...] = (
         ref="editharness_plugins.protocols.negation:Negation",
     ),
     ProtocolSpec(
+        name="negation_plus",
+        title="Complements beyond not: never, no longer, it is false that, antonym, contrast, question, contradiction",
+        paper="",
+        ref="editharness_plugins.protocols.negation_plus:NegationPlus",
+    ),
+    ProtocolSpec(
+        name="negation_masked",
+        title="Supportive tokens left out of edit and question",
+        paper="the claim of arXiv 2510.00625, section 4.1",
+        ref="editharness_plugins.protocols.negation_masked:NegationMasked",
+    ),
+    ProtocolSpec(
         name="factcheck",
         title="Fact-checking: is the statement called true?",
         paper="arXiv 2510.00625, section 5.3",
