@@ -57,7 +57,7 @@ PROTOCOLS: tuple[ProtocolSpec, ...] = (
     ProtocolSpec(
         name="negation_plus",
         title="Complements beyond not: never, no longer, it is false that, antonym, contrast, question, contradiction",
-        paper="",
+        paper="no paper; after arXiv 2510.00625, section 5.2",
         ref="editharness_plugins.protocols.negation_plus:NegationPlus",
     ),
     ProtocolSpec(

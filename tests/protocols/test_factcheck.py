@@ -156,6 +156,9 @@ def test_on_pocket_every_control_stands_where_theory_puts_it(tmp_path: Path) -> 
     assert rows["context"]["balanced 3"] > 0.8  # told the fact, it says so
     assert rows["context"]["balanced 3"] > rows["memit"]["balanced 3"] > rows["none"]["balanced 3"]
     assert record["protocol"]["ranked_by"] == "balanced 3"
+    series = {one["name"]: one for one in record["rows"][-1]["series"]}["balanced 3"]
+    assert [(point["edits"], point["n"]) for point in series["points"]] == [(20, 20), (40, 40)]
+    assert series["points"][-1]["value"] == rows["memit"]["balanced 3"]
 
 
 @pytest.mark.slow

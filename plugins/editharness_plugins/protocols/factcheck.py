@@ -22,15 +22,15 @@ from typing import Any, ClassVar
 
 from editharness.data.questions import completion
 from editharness.forms import Ask, Form, prompts
-from editharness.protocol import Answers, Column, EvalProtocol, Moment, Probe, Row, Selection
+from editharness.protocol import Answers, Column, EvalProtocol, Moment, Point, Probe, Row, Selection, Series
 from editharness.scoring import score_constant
 from editharness.types import Case, Edit, Schedule
+from editharness_plugins.protocols.values import Values, weighted
 
 ARM = "positive"
 JUDGE = "Judge whether the following statement is true or false: {}"
 RECALL, CONCAT, STATEMENT = "factcheck_{data}_recall", "factcheck_{data}_concat", "factcheck_{data}_statement"
 EFFICACY = "target after the prompt"
-Values = Mapping[str, float]
 
 
 def verdict(text: str) -> str:
@@ -139,6 +139,16 @@ class FactCheck(EvalProtocol):
         efficacy = Column("efficacy", EFFICACY, "higher", recalled)
         return [columns[0], efficacy, *columns[1:], *_sentences(moment, answers)]
 
+    def series(self, row: Row, answers: Answers) -> Sequence[Series]:
+        """Balanced accuracy of everything written by then, at checkpoints and at the end."""
+        asked = sorted({(a.edits, a.moment) for a in answers.of(CONCAT) if a.moment == "checkpoint"})
+        if row in ("none", "none*") or not asked:
+            return ()
+        last = max((a.edits for a in answers.of(CONCAT, moment="final")), default=0)
+        places: list[tuple[int, Moment]] = [*asked, (last, "final")]
+        points = {edits: Point(edits, None, _balanced(moment, answers, edits)) for edits, moment in places}
+        return [Series("balanced 3", "new called true, old and another one false", "higher", list(points.values()))]
+
     def hashed(self) -> Mapping[str, Any]:
         """What moves the numbers: prompt, cue, statements, how a verdict is read."""
         return {
@@ -149,6 +159,14 @@ class FactCheck(EvalProtocol):
             "kinds": ["new", "old", "other"],
             "generation": "greedy, 16 new tokens",
         }
+
+
+def _balanced(moment: Moment, answers: Answers, edits: int) -> Values:
+    new, old, other = (
+        answers.scores(CONCAT, score, kind=kind, moment=moment, edits=edits)
+        for kind, score in (("new", "true"), ("old", "false"), ("other", "false"))
+    )
+    return weighted((new, 0.5), (old, 0.25), (other, 0.25))
 
 
 def _sentences(moment: Moment, answers: Answers) -> list[Column]:
@@ -181,8 +199,8 @@ def _columns(task: str, moment: Moment, answers: Answers) -> list[Column]:
     }
     return [
         Column("accuracy", "called true (paper's exclusions)", "higher", {c: after[c] for c in counted}),
-        Column("balanced", "new called true, old false", "higher", _weighted((new, 0.5), (old, 0.5))),
-        Column("balanced 3", "and another one false", "higher", _weighted((new, 0.5), (old, 0.25), (other, 0.25))),
+        Column("balanced", "new called true, old false", "higher", weighted((new, 0.5), (old, 0.5))),
+        Column("balanced 3", "and another one false", "higher", weighted((new, 0.5), (old, 0.25), (other, 0.25))),
         Column("fixed", "called true, of those false before", "higher", {c: after[c] for c in was_false}),
         *(Column(name, f"verdict before and after: {name}", "neither", values) for name, values in ways.items()),
         Column("unread", "no verdict could be read", "lower", {c: 1.0 - value for c, value in read.items()}),
@@ -201,13 +219,7 @@ def _known(answers: Answers) -> list[Column]:
     return [
         Column("accuracy", "called true (paper's exclusions)", "higher", {c: v for c, v in true.items() if read[c]}),
         Column("efficacy", EFFICACY, "higher", efficacy),
-        Column("balanced", "new called true, old false", "higher", _weighted((true, 0.5), (new, 0.5))),
-        Column("balanced 3", "and another one false", "higher", _weighted((true, 0.5), (new, 0.25), (other, 0.25))),
+        Column("balanced", "new called true, old false", "higher", weighted((true, 0.5), (new, 0.5))),
+        Column("balanced 3", "and another one false", "higher", weighted((true, 0.5), (new, 0.25), (other, 0.25))),
         Column("unread", "no verdict could be read", "lower", {c: 1.0 - value for c, value in read.items()}),
     ]
-
-
-def _weighted(*parts: tuple[Values, float]) -> dict[str, float]:
-    """Per-case weighted sum over the cases that have every part."""
-    cases = set.intersection(*(set(values) for values, _ in parts))
-    return {case: sum(values[case] * weight for values, weight in parts) for case in sorted(cases)}

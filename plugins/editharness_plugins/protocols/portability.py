@@ -17,13 +17,13 @@ from typing import Any, ClassVar
 
 from editharness.forms import Form, neighbours, portability, prompts
 from editharness.protocol import Answers, Column, EvalProtocol, Moment, Point, Probe, Row, Selection, Series
-from editharness.scoring import begins, same_start, score_constant, score_texts
+from editharness.scoring import begins, score_constant, score_texts
 from editharness.types import Case, Edit, Schedule
+from editharness_plugins.protocols.values import Values, unchanged
 
 ARM = "positive"
 RECALL, PORTABILITY, NEIGHBOUR = "portability_{data}_recall", "portability_{data}_far", "portability_{data}_near"
 TASKS = (RECALL, PORTABILITY, NEIGHBOUR)
-Values = Mapping[str, float]
 
 
 def score_said(doc: Mapping[str, Any], text: str) -> dict[str, float]:
@@ -87,7 +87,7 @@ class Portability(EvalProtocol):
             Column("efficacy", "target after the prompt", "higher", get(RECALL, "exact")),
             Column("portability", "what follows is said", "higher", get(PORTABILITY, "said")),
             Column("portability, exact", "what follows, token by token", "higher", get(PORTABILITY, "exact")),
-            Column("unchanged", "neighbours answered as before", "higher", _unchanged(answers, moment)),
+            Column("unchanged", "neighbours answered as before", "higher", unchanged(answers, NEIGHBOUR, moment)),
             Column("correct", "neighbours answered rightly", "higher", get(NEIGHBOUR, "said")),
             Column("moved", "probability of the next word moved", "lower", get(NEIGHBOUR, "moved")),
         ]
@@ -115,15 +115,4 @@ def _edited_kl(answers: Answers, edits: int) -> Values:
     for a in answers.of(NEIGHBOUR, edits=edits):
         if a.moment != "unedited" and "kl" in a.scores:
             found.setdefault(a.case, []).append(a.scores["kl"])
-    return {case: sum(values) / len(values) for case, values in found.items()}
-
-
-def _unchanged(answers: Answers, moment: Moment) -> Values:
-    """Share of a case's neighbours whose first words, as many as the expected answer has, are the unedited ones."""
-    before = {(a.case, a.item): a.text or "" for a in answers.of(NEIGHBOUR, moment="unedited")}
-    found: dict[str, list[float]] = {}
-    for a in answers.of(NEIGHBOUR, moment=moment):
-        expected = answers.cases[a.case].neighbours[a.item].answer
-        same = same_start(a.text or "", before[a.case, a.item], expected)
-        found.setdefault(a.case, []).append(float(same))
     return {case: sum(values) / len(values) for case, values in found.items()}

@@ -32,6 +32,12 @@ def mean_of_own(columns: Iterable[Values]) -> dict[str, float]:
     return {case: sum(values) / len(values) for case, values in sorted(found.items())}
 
 
+def weighted(*parts: tuple[Values, float]) -> dict[str, float]:
+    """Per-case weighted sum over the cases that have every part."""
+    cases = set.intersection(*(set(values) for values, _ in parts))
+    return {case: sum(values[case] * weight for values, weight in parts) for case in sorted(cases)}
+
+
 def only(values: Values, cases: Collection[str] | None) -> dict[str, float]:
     """The values of these cases; None: of all."""
     return {case: value for case, value in values.items() if cases is None or case in cases}
