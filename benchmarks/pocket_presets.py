@@ -31,7 +31,7 @@ from editharness.registry import load_plugins
 from editharness.seeing import show_arms
 from editharness.timeline import Timeline
 from editharness.types import Case, Schedule, StateId
-from editharness_plugins.pocket.card import Examiner
+from editharness_plugins.pocket.examiner import Examiner
 from editharness_plugins.protocols.negation import NEGATED, POSITIVE, Negation
 
 
@@ -59,6 +59,7 @@ def main() -> None:
     spec = registry.method(args.method)
     packaged = {name: entry.spec.folder for name, entry in registry.models.items()}
     loaded = load_model(args.model, packaged=packaged, device="cpu")
+    shipped = registry.model(args.model).corpus if loaded.source == "package" else None
     data = load_cases(registry, "pocket")
     cases = [case for case in data.cases if case.split == "dev" and "untrained" not in case.tags]
     chosen = protocol.select(cases[: args.edits]).cases
@@ -67,7 +68,7 @@ def main() -> None:
     host = LocalHost(
         loaded,
         seed=0,
-        texts=lambda: find_corpus(None, Path(loaded.folder), 100_000, offline=True),
+        texts=lambda: find_corpus(shipped, Path(loaded.folder), 100_000, offline=True),
         cache=cache_folder(),
     )
     schedule = Schedule.parse(args.schedule).limited(spec.max_batch)

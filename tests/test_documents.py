@@ -66,8 +66,9 @@ def test_only_a_chat_form_is_rendered() -> None:
     assert (chat["prompt"], chat["chat"]) == ("<user>True or false?<end>", True)
     assert (untold["prompt"], untold["chat"]) == ("True or false?", False)
     assert wanted(chat) == ["old"]
-    (asked,) = case_task.CaseTask.construct_requests(_Configured({}), chat, chat["prompt"])
-    assert asked.args == (chat["prompt"], "Nairobi")  # no space: the template ends the user's turn
+    for prompt, answer in ((chat["prompt"], " Nairobi"), (chat["prompt"] + "\n\n", "Nairobi")):
+        (asked,) = case_task.CaseTask.construct_requests(_Configured({}), chat, prompt)
+        assert asked.args == (prompt, answer)
 
 
 def test_a_plan_replaces_the_data_set_while_it_is_open() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from editharness.errors import OptionError, PluginError, UnknownNameError, UsageError
 from editharness.options import option
-from editharness.presets import Preset, choose, load_presets, model_facts, resolve
+from editharness.presets import Preset, choose, folder_facts, load_presets, model_facts, resolve
 from editharness.registry import load_plugins
 from editharness.types import MethodSpec
 
@@ -158,6 +158,19 @@ def test_a_fault_in_a_preset_is_told_apart_from_one_that_was_typed() -> None:
 def test_facts_come_from_a_configuration_or_a_mapping() -> None:
     assert model_facts(SimpleNamespace(**GPT2, other=1)) == GPT2
     assert model_facts({"model_type": "gpt2"}) == {**dict.fromkeys(GPT2), "model_type": "gpt2"}
+
+
+def test_the_facts_of_a_folder_are_those_of_its_configuration(tmp_path: Path) -> None:
+    assert folder_facts(tmp_path) == dict.fromkeys(GPT2)
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2", "vocab_size": 5, "n_head": 2}', encoding="utf-8")
+    assert folder_facts(tmp_path) == {**dict.fromkeys(GPT2), "model_type": "gpt2", "vocab_size": 5}
+
+
+@pytest.mark.parametrize(("content", "said"), [("{", "cannot be read"), ("[3]", "holds no object")])
+def test_a_damaged_configuration_is_one_line(content: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(content, encoding="utf-8")
+    with pytest.raises(PluginError, match=rf"model configuration .*config\.json {said}"):
+        folder_facts(tmp_path)
 
 
 def test_every_preset_that_ships_resolves() -> None:

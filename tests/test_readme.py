@@ -14,7 +14,7 @@ import pytest
 from editharness.choosing import check_tasks
 from editharness.cli import COMMANDS, main
 from editharness.cli.common import Parser
-from editharness.cli.eval import configure, known_options, methods_asked
+from editharness.cli.eval import configure_all, known_options
 from editharness.cli.judge import judge_names, judge_settings
 from editharness.registry import load_plugins
 from editharness.testing.tiny import tiny
@@ -72,9 +72,11 @@ def test_the_arguments_of_other_commands_are_understood(command: str) -> None:
 def test_eval_commands_name_what_exists_and_can_be_asked(command: str) -> None:
     registry = load_plugins()
     args = parsed(command)
-    for method in methods_asked(args.method, registry):
-        config = configure(args, method)
-        known_options(registry.method(method), config)
+    configs, left_out = configure_all(args, registry)
+    assert configs
+    assert not left_out
+    for config in configs:
+        known_options(registry.method(config.method), config)
         protocol, data = registry.protocol_and_data(config.task)
         check_tasks(registry.resolve(protocol.ref)(), data.name, config, registry)
         assert set(config.data) <= set(registry.datasets)

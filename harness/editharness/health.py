@@ -3,7 +3,8 @@
     loss(text) = - mean over its tokens but the first of ln p(token | tokens before)          nats per token
 
 A model has collapsed where the mean over the texts is not finite, or not below ln(vocabulary), the loss of a uniform
-guess. The reverse does not hold: a model far below that may still have lost what it knew.
+guess (unless the unedited model was no better). The reverse does not hold: a model far below that may still have lost
+what it knew.
 """
 
 from __future__ import annotations
@@ -77,9 +78,11 @@ class Watch:
         self.timeline, self.layout, self.asked = timeline, layout, asked
         self.readings: list[Reading] = []
         self.collapsed: int | None = None
+        self.lost_before = False
         if self.gauge is not None and layout.written:
             with timeline.at(("", 0, "carried")) as model:
                 self.readings.append(self.gauge.read(model, 0))
+            self.lost_before = self.gauge.collapsed(self.readings[0])
 
     def stops(self, step: int, place: StateId) -> bool:
         """Take the reading after a step, at the place where it will be asked; whether the arm must end there."""
@@ -87,7 +90,7 @@ class Watch:
             return False
         with self.timeline.at(place) as model:
             reading = self.gauge.read(model, self.layout.written[step])
-        gone = self.gauge.collapsed(reading)
+        gone = not reading.losses or (self.gauge.collapsed(reading) and not self.lost_before)
         if gone and self.collapsed is None:
             self.collapsed = reading.edits
         if gone or step in self.asked:

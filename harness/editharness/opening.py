@@ -75,11 +75,12 @@ def open_model(wanted: Wanted, registry: Registry) -> LoadedModel:
         raise ModelError(f"{error}; did you mean {near[0]!r}?") from error
 
 
-def open_host(wanted: Wanted, loaded: LoadedModel, advance: Callable[[int], None]) -> LocalHost:
+def open_host(wanted: Wanted, registry: Registry, loaded: LoadedModel, advance: Callable[[int], None]) -> LocalHost:
     """The host of a loaded model; `advance` hears of every bit of progress. Raises ModelError without a module map."""
 
     def texts() -> Sequence[str]:
-        return find_corpus(wanted.corpus, loaded.folder, CORPUS_DOCUMENTS, offline=offline())
+        text = text_file(wanted, registry, loaded)
+        return find_corpus(text, loaded.folder, CORPUS_DOCUMENTS, offline=offline())
 
     return LocalHost(
         loaded,
@@ -90,14 +91,20 @@ def open_host(wanted: Wanted, loaded: LoadedModel, advance: Callable[[int], None
     )
 
 
-def open_gauge(config: RunConfig, effective: Schedule, loaded: LoadedModel) -> Gauge | None:
+def text_file(wanted: Wanted, registry: Registry, loaded: LoadedModel) -> Path | None:
+    """The file of ordinary text that was named, or that a packaged model names; None: look beside the model."""
+    return wanted.corpus or (registry.model(wanted.model).corpus if loaded.source == "package" else None)
+
+
+def open_gauge(config: RunConfig, registry: Registry, effective: Schedule, loaded: LoadedModel) -> Gauge | None:
     """What measures the model's health where edits carry on; None where there is no text at hand and none is needed."""
     if not effective.carry:
         return None
     try:
         # nothing is downloaded for a curve that nobody asked for
         ask_hub = config.stop_on_collapse and not offline()
-        texts = find_corpus(config.corpus, loaded.folder, HEALTH_DOCUMENTS, offline=not ask_hub)
+        text = text_file(config, registry, loaded)
+        texts = find_corpus(text, loaded.folder, HEALTH_DOCUMENTS, offline=not ask_hub)
     except NotCachedError as error:
         if config.stop_on_collapse:
             raise UsageError("--stop-on-collapse needs ordinary text: pass --corpus FILE, one per line") from error

@@ -51,8 +51,7 @@ class ArmLayout:
         """The step after which `edits` facts are written; raises UsageError where none ends there."""
         steps = [step for step, written in self.written.items() if written == edits]
         if not steps:
-            ends = _shortened(sorted(self.written.values()))
-            raise UsageError(f"--checkpoints {edits}: no batch ends there; batches end at {ends} edits")
+            _check_end(edits, sorted(self.written.values()))
         return steps[0]
 
     def reached(self, edits: int) -> int:
@@ -85,6 +84,11 @@ class Asked:
             len(wanted(doc)) + find_form(doc["form"]).generates for docs in self.documents.values() for doc in docs
         )
 
+    @property
+    def chat(self) -> bool:
+        """Whether some question is put through the model's chat template."""
+        return any(doc["chat"] for docs in self.documents.values() for doc in docs)
+
     def of_row(self, row: str) -> dict[str, list[Document]]:
         """The documents of one row's arms."""
         mine = {task: [d for d in docs if d["_arm"].startswith(f"{row}/")] for task, docs in self.documents.items()}
@@ -95,6 +99,13 @@ def batches(ids: Sequence[str], schedule: Schedule) -> list[list[str]]:
     """The edits of each step, in order."""
     size = schedule.size or max(1, len(ids))
     return [list(ids[i : i + size]) for i in range(0, len(ids), size)]
+
+
+def batch_ends(edits: int, schedule: Schedule) -> Sequence[int]:
+    """How many facts are written where each batch ends, for `edits` facts in all."""
+    size = schedule.size or max(1, edits)
+    full = range(size, edits + 1, size)
+    return full if edits % size == 0 else [*full, edits]
 
 
 def layout(arm: str, ids: Sequence[str], schedule: Schedule) -> ArmLayout:
@@ -148,15 +159,15 @@ def find_checkpoints(
 
     Raises UsageError for what this schedule cannot give.
     """
-    place = layout("", [str(i) for i in range(edits)], effective)
+    ends = batch_ends(edits, effective)
     if not at:
-        return Checkpoints(tuple(default(sorted(place.written.values()))) if effective.carry else (), seed)
+        return Checkpoints(tuple(default(ends)) if effective.carry else (), seed)
     if not effective.carry:
         raise UsageError(f"--checkpoints: under {effective} no edit builds on another; use sequential, batch:K or all")
     if at[-1] > edits:
         raise UsageError(f"--checkpoints {at[-1]}: only {edits} facts are written (--edits)")
     for one in at:
-        place.checkpoint(one)
+        _check_end(one, ends)
     return Checkpoints(tuple(at), seed)
 
 
@@ -231,6 +242,9 @@ def _places(probe: Probe, arms: Mapping[str, Mapping[str, ArmLayout]]) -> list[t
     return [(f"{row}/{probe.arm}", layouts[probe.arm]) for row, layouts in arms.items()]
 
 
-def _shortened(ends: Sequence[int]) -> str:
-    shown = [str(end) for end in ends]
-    return ", ".join(shown) if len(shown) <= 6 else f"{', '.join(shown[:4])}, ... {shown[-1]}"
+def _check_end(edits: int, ends: Sequence[int]) -> None:
+    if edits not in ends:
+        shown = [*ends] if len(ends) <= 6 else [*ends[:4], f"... {ends[-1]}"]
+        raise UsageError(
+            f"--checkpoints {edits}: no batch ends there; batches end at {', '.join(map(str, shown))} edits"
+        )

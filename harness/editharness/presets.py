@@ -12,6 +12,7 @@ A preset fits a model when every entry of `match` is so in the model's configura
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
@@ -65,6 +66,20 @@ def model_facts(config: object) -> dict[str, Any]:
     if isinstance(config, Mapping):
         return {key: config.get(key) for key in FACTS}
     return {key: getattr(config, key, None) for key in FACTS}
+
+
+def folder_facts(folder: Path) -> dict[str, Any]:
+    """The same from a folder's config.json, without loading the model; all unknown where there is none. PluginError."""
+    path = folder / "config.json"
+    if not path.is_file():
+        return model_facts({})
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PluginError(f"model configuration {path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise PluginError(f"model configuration {path} holds no object")
+    return model_facts(content)
 
 
 def load_presets(path: Path) -> list[Preset]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -60,6 +61,7 @@ def make_record(outcome: Outcome, registry: Registry, run_id: str) -> r.RunRecor
         versions=_versions(),
         training=_training(outcome),
         health=_health(outcome),
+        notes=_notes(outcome),
         partial=config.limit is not None and config.limit < len(outcome.cases),
     )
 
@@ -130,6 +132,13 @@ def _health(outcome: Outcome) -> r.HealthFacts | None:
     collapsed = {name: arm.collapsed for name, arm in outcome.arms.items() if arm.collapsed is not None}
     stopped = any(arm.layout.stopped is not None for arm in outcome.arms.values())
     return r.HealthFacts(len(gauge.ids), gauge.uniform, collapsed, stopped)
+
+
+def _notes(outcome: Outcome) -> tuple[str, ...]:
+    if outcome.chat_template is None:
+        return ()
+    identity = hashlib.sha256(outcome.chat_template.encode()).hexdigest()
+    return (f"questions put through the model's own chat template (sha256 {identity[:16]})",)
 
 
 def _outcomes(statuses: list[Status]) -> r.Outcomes:

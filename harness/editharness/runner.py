@@ -64,6 +64,7 @@ class Outcome:
     columns: Mapping[Row, tuple[Column, ...]]
     series: Mapping[Row, tuple[Series, ...]]
     gauge: Gauge | None
+    chat_template: str | None
     controls: tuple[Row, ...]
     answers: Mapping[Row, Sequence[Answer]]
     seconds: Mapping[str, float]
@@ -95,8 +96,8 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
         cases = selection.cases[: config.edits]
         train = find_train(spec, config.train, registry, data, cases, offline=offline())
     registry.run_started(config)
-    gauge = None if config.method in (UNTOUCHED, CONTEXT) else open_gauge(config, effective, loaded)
-    host = open_host(config, loaded, report.advance)
+    gauge = None if config.method in (UNTOUCHED, CONTEXT) else open_gauge(config, registry, effective, loaded)
+    host = open_host(config, registry, loaded, report.advance)
     timeline = Timeline(loaded.model, host.masters, digest=loaded.digest)
     with clock.phase("training"):
         report.stage(f"{config.method}: training" if spec.trains else "editing")
@@ -130,7 +131,8 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
     return Outcome(
         config, spec, resolved, protocol_spec, protocol.digest(), protocol.ranked_by, data, selection, cases,
         train, prepared, loaded, digest_after, effective, own, columns_of(protocol, answers, cases[: config.limit]),
-        series, gauge, protocol.controls, answers, clock.seconds, peak_memory(),
+        series, gauge, loaded.tokenizer.chat_template if asked.chat else None, protocol.controls, answers,
+        clock.seconds, peak_memory(),
     )  # fmt: skip
 
 

@@ -245,7 +245,8 @@ class DatasetSpec:
 class ModelSpec:
     """A registered small model that ships inside a package: a folder as transformers saves it.
 
-    `card` is the JSON of its validity card: what was measured of it, and what was wanted.
+    `card` is the JSON of its validity card: what was measured of it, and what was wanted. `corpus` is the text for its
+    second moments, one document per line, where that is not corpus.txt in its folder.
     """
 
     name: str
@@ -253,6 +254,7 @@ class ModelSpec:
     folder: Path
     licence: str
     card: Path | None = None
+    corpus: Path | None = None
 
 
 @dataclass(frozen=True)

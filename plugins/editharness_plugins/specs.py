@@ -37,6 +37,14 @@ MODELS: tuple[ModelSpec, ...] = (
         licence="Apache-2.0",
         card=_POCKET / "card.json",
     ),
+    ModelSpec(
+        name="pocket-chat",
+        title="Pocket, taught to converse",
+        folder=_POCKET / "chat_model",
+        licence="Apache-2.0",
+        card=_POCKET / "card_chat.json",
+        corpus=_POCKET / "model" / "corpus.txt",
+    ),
 )
 
 PROTOCOLS: tuple[ProtocolSpec, ...] = (
@@ -45,6 +53,18 @@ PROTOCOLS: tuple[ProtocolSpec, ...] = (
         title="Negation of knowledge queries",
         paper="arXiv 2510.00625, section 5.2",
         ref="editharness_plugins.protocols.negation:Negation",
+    ),
+    ProtocolSpec(
+        name="negation_plus",
+        title="Complements beyond not: never, no longer, it is false that, antonym, contrast, question, contradiction",
+        paper="",
+        ref="editharness_plugins.protocols.negation_plus:NegationPlus",
+    ),
+    ProtocolSpec(
+        name="negation_masked",
+        title="Supportive tokens left out of edit and question",
+        paper="the claim of arXiv 2510.00625, section 4.1",
+        ref="editharness_plugins.protocols.negation_masked:NegationMasked",
     ),
     ProtocolSpec(
         name="factcheck",

@@ -31,7 +31,7 @@ class CaseTask(ConfigurableTask):
         """Likelihood of the target, of the old answer if any, and a greedy continuation."""
         kwargs.pop("apply_chat_template", None)
         kwargs.pop("chat_template", None)
-        space = "" if doc["chat"] else " "
+        space = "" if ctx[-1:].isspace() else " "  # a chat template may end in a line of its own
         asked: list[tuple[str, Any]] = [
             ("loglikelihood", (ctx, f"{space}{doc[name].strip()}")) for name in wanted(doc)
         ]  # fmt: skip

@@ -10,8 +10,9 @@ import pytest
 
 from editharness.models.load import LoadedModel, load_model
 from editharness.registry import load_plugins
-from editharness_plugins.pocket.card import Examiner, echo, known, question
+from editharness_plugins.pocket.card import echo, known, question
 from editharness_plugins.pocket.corpus import read_cases
+from editharness_plugins.pocket.examiner import Examiner
 from editharness_plugins.pocket.relations import HERE
 from editharness_plugins.pocket.text import documents
 

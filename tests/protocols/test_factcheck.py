@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -155,3 +156,19 @@ def test_on_pocket_every_control_stands_where_theory_puts_it(tmp_path: Path) -> 
     assert rows["context"]["balanced 3"] > 0.8  # told the fact, it says so
     assert rows["context"]["balanced 3"] > rows["memit"]["balanced 3"] > rows["none"]["balanced 3"]
     assert record["protocol"]["ranked_by"] == "balanced 3"
+
+
+@pytest.mark.slow
+def test_a_chat_model_is_asked_through_its_own_template(tmp_path: Path) -> None:
+    words = ["eval", "--method", "none", "--task", "factcheck_pocket", "--model", "pocket-chat", "--edits", "40"]
+    assert main([*words, "--output", str(tmp_path)]) == 0
+    (path,) = tmp_path.glob("*/record.json")
+    record = json.loads(path.read_text())
+    known = next(row for row in record["rows"] if row["row"] == "none*")
+    assert {c["name"]: c["value"] for c in known["columns"]}["balanced 3"] > 0.85
+    assert "chat template" in record["notes"][0]
+    with gzip.open(path.parent / "samples.jsonl.gz", "rt") as lines:
+        samples = [json.loads(line) for line in lines]
+    said = [one["text"] for one in samples if one["moment"] == "unedited" and one.get("kind") == "old"]
+    assert len(said) == 40
+    assert sum(verdict(text) != "" for text in said) > 36

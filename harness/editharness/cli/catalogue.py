@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from editharness.cli.common import Page, Table, words
 from editharness.errors import ModelError, PluginError, UnknownNameError
 from editharness.options import describe, show
-from editharness.presets import Preset, load_presets
+from editharness.presets import Preset, folder_facts, load_presets
 from editharness.registry import Registered, Registry
 from editharness.types import DatasetSpec, MethodSpec, ModelSpec, Source
 
@@ -198,18 +198,22 @@ def _dataset(registry: Registry, name: str) -> Page:
 def _models(registry: Registry) -> Table:
     presets = list(presets_of(registry))
     rows: list[tuple[object, ...]] = [
-        (s.name, s.title, "packaged" if s.folder.is_dir() else "packaged, not built here", _for_model(presets, s.name))
+        (s.name, s.title, _shipped(s), _grouped(_fitting(presets, s)))
         for entry in registry.models.values()
         for s in (entry.spec,)
     ]
     others = dict.fromkeys(m for _, p in presets for m in p.models if m not in registry.models)
-    rows += [(model, "", "hub or folder", _for_model(presets, model)) for model in others]
+    rows += [(m, "", "hub or folder", _grouped([(s, p) for s, p in presets if m in p.models])) for m in others]
     return Table("models", ("name", "title", "where", "presets"), rows)
 
 
 def _model(registry: Registry, name: str) -> Page:
     published = list(presets_of(registry))
-    presets = [(spec.name, p.name, _values(p), p.source) for spec, p in published if name in p.models]
+    if name in registry.models:
+        found = _fitting(published, registry.models[name].spec)
+    else:
+        found = [(spec, preset) for spec, preset in published if name in preset.models]
+    presets = [(spec.name, p.name, _values(p), p.source) for spec, p in found]
     table = Table("presets", ("method", "preset", "values", "source"), presets, empty="no presets")
     if name not in registry.models:
         if not presets:
@@ -257,11 +261,20 @@ def _model_folder(registry: Registry, name: str) -> Path:
     return folder
 
 
-def _for_model(presets: Sequence[tuple[MethodSpec, Preset]], model: str) -> list[str]:
+def _shipped(model: ModelSpec) -> str:
+    return "packaged" if model.folder.is_dir() else "packaged, not built here"
+
+
+def _fitting(presets: Sequence[tuple[MethodSpec, Preset]], model: ModelSpec) -> list[tuple[MethodSpec, Preset]]:
+    """The presets that a run of a packaged model would choose from: by the shape that its config.json tells."""
+    facts = folder_facts(model.folder)
+    return [(spec, p) for spec, p in presets if model.name in p.models or p.fits(facts)]
+
+
+def _grouped(presets: Sequence[tuple[MethodSpec, Preset]]) -> list[str]:
     names: dict[str, list[str]] = {}
     for spec, preset in presets:
-        if model in preset.models:
-            names.setdefault(spec.name, []).append(preset.name)
+        names.setdefault(spec.name, []).append(preset.name)
     return [f"{method} ({words(found)})" for method, found in names.items()]
 
 

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from editharness.cli.cells import Cell, cells, parse_edits, parse_schedules
 from editharness.cli.common import natural, positive
 from editharness.errors import DataError, EditHarnessError, UnknownNameError, UsageError
-from editharness.types import MethodSpec, Schedule
+from editharness.types import MethodSpec
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -31,18 +32,25 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method", required=True, help="editing method, several with commas, or all; see `editharness methods`"
     )
-    parser.add_argument("--task", "--tasks", required=True, help="<protocol>_<data set>; see `editharness protocols`")
+    parser.add_argument("--task", "--tasks", required=True, help="<protocol>_<data set>, several with commas")
     parser.add_argument("--model", default="pocket", help="pocket, a hub id, or a folder (default: %(default)s)")
     parser.add_argument("--revision", help="branch, tag or commit of a hub model")
     parser.add_argument("--preset", help="whose option values: paper, sand, easyedit, ... (default: by model)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="set one option of the method")
-    parser.add_argument("--edits", type=positive, default=100, help="facts to write (default: %(default)s)")
+    parser.add_argument(
+        "--edits", default="100", metavar="N[,N...]", help="facts to write; several make a grid (default: %(default)s)"
+    )
     parser.add_argument("--limit", type=positive, help="ask only the first N cases; the row is marked partial")
     parser.add_argument("--seed", type=natural, default=0, help="0: file order; else a random order (default: 0)")
     parser.add_argument(
-        "--schedule", default="batch:100", help="single, fresh:K, sequential, batch:K or all (default: %(default)s)"
-    )
+        "--schedule", default="batch:100", metavar="S[,S...]",
+        help="single, fresh:K, sequential, batch:K or all; several make a grid (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--checkpoints", metavar="N,N,...", help="ask also after these numbers of edits")
+    parser.add_argument(
+        "--stop-on-collapse", action="store_true",
+        help="write no further once the model predicts ordinary text no better than a uniform guess",
+    )  # fmt: skip
     parser.add_argument(
         "--abilities", metavar="TASK,...", help="also ask these lm-eval tasks, or a preset: pocket, paper"
     )
@@ -68,14 +76,18 @@ def run(args: argparse.Namespace) -> int:
     from editharness.store.write import check_writable
 
     registry = load_plugins()
-    configs = [configure(args, name) for name in methods_asked(args.method, registry)]
+    configs, left_out = configure_all(args, registry)
+    gridded = len(configs) > len({(config.task, config.method) for config in configs})
     for config in configs:
-        _known_options(registry.method(config.method), config)
+        known_options(registry.method(config.method), config)
+        _known_checkpoints(registry.method(config.method), config)
         registry.protocol_and_data(config.task)
         known_data(config.data, registry.datasets)
         if config.train is not None and not config.train.is_file():
             raise DataError(f"--train {config.train}: no such file")
-        check_writable(config.output)
+    check_writable(args.output)
+    for line in left_out:
+        notice(line)
     paths = []
     for config in configs:
         try:
@@ -83,11 +95,14 @@ def run(args: argparse.Namespace) -> int:
         except EditHarnessError as error:
             if len(configs) == 1:
                 raise
-            notice(f"{config.method}: {error}")
-    from editharness.leaderboard.show import show_records
+            where = f", {config.schedule}, {config.edits} edits" if gridded else ""
+            notice(f"{config.method} ({config.task}{where}): {error}")
+    from editharness.leaderboard.show import show_grids, show_records
 
-    if paths:
-        show_records(paths, args.format)
+    if paths and gridded:
+        show_grids(paths, args.format)
+    elif paths:
+        show_records(paths, args.format, series=None)
     if args.format == "table":
         for path in paths:
             notice(f"record: {path}")
@@ -113,28 +128,41 @@ def methods_asked(words: str, registry: Registry) -> list[str]:
     return [name for name in registry.methods if name not in CONTROLS]
 
 
-def configure(args: argparse.Namespace, method: str) -> RunConfig:
-    """The configuration as typed, for one method; raises UsageError."""
+def configure_all(args: argparse.Namespace, registry: Registry) -> tuple[list[RunConfig], list[str]]:
+    """Every run that was typed, task by task, and a line for each cell of the grid that is left out."""
+    grid, left_out = cells(parse_schedules(args.schedule), parse_edits(args.edits))
+    methods, tasks = methods_asked(args.method, registry), tasks_asked(args.task)
+    return [configure(args, task, name, cell) for task in tasks for name in methods for cell in grid], left_out
+
+
+def tasks_asked(words: str) -> list[str]:
+    """The names of --task: one, or several with commas, each once."""
+    return list(dict.fromkeys(word.strip() for word in words.split(",") if word.strip())) or [words]
+
+
+def configure(args: argparse.Namespace, task: str, method: str, cell: Cell) -> RunConfig:
+    """The configuration as typed, for one task, one method and one cell of the grid; raises UsageError."""
     from editharness.abilities import ability_names
     from editharness.config import RunConfig, parse_checkpoints, parse_files
     from editharness.options import parse_settings
 
-    if args.limit is not None and args.limit > args.edits:
-        raise UsageError(f"--limit {args.limit}: only {args.edits} facts are written; ask at most that many")
+    if args.limit is not None and args.limit > cell.edits:
+        raise UsageError(f"--limit {args.limit}: only {cell.edits} facts are written; ask at most that many")
     return RunConfig(
         method=method,
-        task=args.task,
+        task=task,
         model=args.model,
         revision=args.revision,
         preset=args.preset,
         settings=parse_settings(args.set),
-        edits=args.edits,
+        edits=cell.edits,
         limit=args.limit,
         seed=args.seed,
-        schedule=Schedule.parse(args.schedule),
+        schedule=cell.schedule,
         abilities=ability_names(args.abilities) if args.abilities else (),
         ability_limit=args.ability_limit,
-        checkpoints=parse_checkpoints(args.checkpoints) if args.checkpoints else (),
+        checkpoints=parse_checkpoints(args.checkpoints) if args.checkpoints is not None else (),
+        stop_on_collapse=args.stop_on_collapse,
         dtype=args.dtype,
         device=args.device,
         batch_size=args.batch_size,
@@ -147,7 +175,7 @@ def configure(args: argparse.Namespace, method: str) -> RunConfig:
     )
 
 
-def _known_options(spec: MethodSpec, config: RunConfig) -> None:
+def known_options(spec: MethodSpec, config: RunConfig) -> None:
     """Settings and preset name; whether the preset has values for the model is known once that is loaded."""
     from editharness.presets import load_presets, resolve
 
@@ -157,6 +185,17 @@ def _known_options(spec: MethodSpec, config: RunConfig) -> None:
     names = {preset.name for preset in load_presets(spec.presets)} if spec.presets else set()
     if config.preset not in names:
         raise UnknownNameError("preset", config.preset, names, hint=f"(of method {spec.name})")
+
+
+def _known_checkpoints(spec: MethodSpec, config: RunConfig) -> None:
+    """Whether batches end at the checkpoints; no schedule without carrying on has any."""
+    from editharness.plan import find_checkpoints
+
+    effective = config.schedule.limited(spec.max_batch)
+    if config.checkpoints:
+        find_checkpoints(config.checkpoints, config.edits, effective, config.seed, lambda ends: ())
+    if config.stop_on_collapse and not effective.carry:
+        raise UsageError(f"--stop-on-collapse: under {effective} no edit builds on another")
 
 
 def known_data(files: Mapping[str, Path], datasets: Mapping[str, Any]) -> None:

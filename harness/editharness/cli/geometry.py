@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         report.stage("reading data")
         data, cases = read_cases(wanted, registry)
         report.stage(f"loading {wanted.model}")
-        host = open_host(wanted, open_model(wanted, registry), report.advance)
+        host = open_host(wanted, registry, open_model(wanted, registry), report.advance)
         options, preset = _options(args, registry, host)
         layer = _layer(args, host, options)
         report.stage("asking the unedited model", args.cases)

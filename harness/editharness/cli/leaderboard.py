@@ -8,8 +8,12 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from editharness.errors import RecordError, UsageError
+
+if TYPE_CHECKING:
+    from editharness.leaderboard.claims import Claim
 
 _FORMATS = {".md": "markdown", ".json": "json"}
 
@@ -25,9 +29,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reported", action="store_true", help="below each board, what the papers claim, and which settings differ"
     )
+    parser.add_argument(
+        "--series", action="store_true", help="below each board, what was measured over the number of edits"
+    )
+    parser.add_argument(
+        "--grid", nargs="?", const="", metavar="COLUMN",
+        help="instead: batch size x number of edits, a table per method, of the ranked column or of COLUMN",
+    )  # fmt: skip
     target = parser.add_mutually_exclusive_group()
     target.add_argument("--output", type=Path, metavar="FILE", help="write to FILE")
     target.add_argument("--check", type=Path, metavar="FILE", help="exit 1 if FILE is not what would be written")
+    target.add_argument("--plots", type=Path, metavar="FOLDER", help="draw what was measured over the edits as SVG")
     target.add_argument(
         "--verify", action="store_true", help="recompute every record from the scores beside it; exit 1 if not so"
     )
@@ -36,20 +48,49 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print, write or check the boards of all records found; 1 where a file or a record is not what it should be."""
     from editharness.leaderboard.claims import read_claims
-    from editharness.leaderboard.rows import boards
-    from editharness.leaderboard.show import as_text, load, show_records
+    from editharness.leaderboard.show import show_grids, show_records
 
     if args.verify:
         return _verify(args.paths)
+    if args.plots:
+        return _plot(args.paths, args.plots)
+    if args.grid is not None and (args.series or args.reported):
+        raise UsageError("--grid stands alone: leave --series and --reported out")
     claims = read_claims() if args.reported else None
     file: Path | None = args.output or args.check
     form = args.format or (_FORMATS.get(file.suffix, "table") if file else "table")
-    command = _command(args.paths, form, file, reported=args.reported)
-    if file is None:
-        show_records(args.paths, form, command, claims)
+    command = _command(args, form, file)
+    if file is not None:
+        text = _text(args, form, command, claims)
+    elif args.grid is not None:
+        show_grids(args.paths, form, command, args.grid or None)
         return 0
-    text = as_text(boards(load(args.paths)), form, command, claims)
+    else:
+        show_records(args.paths, form, command, claims, series=args.series)
+        return 0
     return _check(file, text, command) if args.check else _write(file, text)
+
+
+def _text(args: argparse.Namespace, form: str, command: str, claims: Sequence[Claim] | None) -> str:
+    """The content of a file."""
+    from editharness.leaderboard.grid import grids
+    from editharness.leaderboard.rows import boards
+    from editharness.leaderboard.show import as_text, grids_as_text, load
+
+    made = boards(load(args.paths))
+    if args.grid is not None:
+        return grids_as_text(grids(made, args.grid or None), form, command)
+    return as_text(made, form, command, claims, series=args.series)
+
+
+def _plot(paths: Sequence[Path], folder: Path) -> int:
+    from editharness.leaderboard.plots import write_plots
+    from editharness.leaderboard.rows import boards
+    from editharness.leaderboard.show import load
+
+    for file in write_plots(boards(load(paths)), folder):
+        print(file)
+    return 0
 
 
 def _verify(paths: Sequence[Path]) -> int:
@@ -65,16 +106,12 @@ def _verify(paths: Sequence[Path]) -> int:
     return 1 if problems else 0
 
 
-def _command(paths: Sequence[Path], form: str, file: Path | None, *, reported: bool) -> str:
+def _command(args: argparse.Namespace, form: str, file: Path | None) -> str:
     """The line that makes the file again, from where it was typed."""
-    words = [
-        "editharness",
-        "leaderboard",
-        *(_relative(path) for path in paths),
-        "--format",
-        form,
-        *(["--reported"] if reported else []),
-    ]
+    words = ["editharness", "leaderboard", *(_relative(path) for path in args.paths), "--format", form]
+    words += ["--reported"] if args.reported else []
+    words += ["--series"] if args.series else []
+    words += ["--grid", *([args.grid] if args.grid else [])] if args.grid is not None else []
     return shlex.join([*words, "--output", _relative(file)] if file else words)
 
 

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         report.stage("reading data")
         data, cases = read_cases(wanted, registry)
         report.stage(f"loading {wanted.model}")
-        host = open_host(wanted, open_model(wanted, registry), report.advance)
+        host = open_host(wanted, registry, open_model(wanted, registry), report.advance)
         with ExitStack() as stack:
             at, asked_about = _edited(stack, args, spec, schedule, host, registry, data, cases)
             report.stage("looking for known facts")

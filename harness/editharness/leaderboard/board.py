@@ -11,7 +11,7 @@ from editharness.store import RunRecord
 
 if TYPE_CHECKING:
     from editharness.protocol import Better
-    from editharness.stats import ColumnScore
+    from editharness.stats import ColumnScore, SeriesScore
 
 CONTROLS = ("none", "none*", "context", "constant", "echo", "target")
 """Rows of every board, in this order, run or not: unedited (asked for the new, the old answer), fact in the prompt,
@@ -72,6 +72,7 @@ class BoardRow:
     rank: tuple[int, int] | None = None
     tier: int = 0
     records: tuple[RunRecord, ...] = ()
+    series: tuple[SeriesScore, ...] = ()
 
     def own_n(self, headings: Sequence[Heading]) -> int | None:
         """The n of all cells of this row, where it is one number and not the columns'."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from editharness.leaderboard.board import Entry
-from editharness.stats import ColumnScore, summarise_values
+from editharness.stats import ColumnScore, PointScore, SeriesScore, summarise_values
 from editharness.store import Scores, read_scores
+
+Told = tuple[float | None, float | None, float | None]
+ByCase = tuple[Mapping[str, float], bool]
 
 
 class Pool:
@@ -25,29 +28,57 @@ class Pool:
             return found[0][1] if found else None
         first, scored = found[0][1], [(entry, cell) for entry, cell in found if cell.n]
         n = sum(cell.n for _, cell in scored)
-        pooled = self._from_scores(row, name, [entry for entry, _ in scored])
+        pooled = self._from_scores(lambda scores: scores.columns.get((row, name)), [entry for entry, _ in scored])
         value, low, high = pooled or self._envelope([cell for _, cell in scored])
         return ColumnScore(first.name, first.title, first.better, value, low, high, n)
 
-    def _from_scores(
-        self, row: str, name: str, entries: Sequence[Entry]
-    ) -> tuple[float, float, float] | tuple[None, None, None] | None:
-        """(mean, low, high) over the scores of all seeds; None where one of them kept no scores."""
+    def series(self, row: str, name: str, entries: Sequence[Entry]) -> SeriesScore | None:
+        """Series `name` of row `row` over all entries, point by point; None where no run has it."""
+        found = [(entry, series) for entry in entries if (series := _series(entry, row, name)) is not None]
+        if len(found) <= 1:
+            return found[0][1] if found else None
+        keys = sorted({(p.edits, p.cohort or (0, 0)) for _, series in found for p in series.points})
+        first = found[0][1]
+        points = tuple(self._point(row, name, edits, cohort if cohort[0] else None, found) for edits, cohort in keys)
+        return SeriesScore(first.name, first.title, first.better, first.unit, points)
+
+    def _point(
+        self,
+        row: str,
+        name: str,
+        edits: int,
+        cohort: tuple[int, int] | None,
+        found: Sequence[tuple[Entry, SeriesScore]],
+    ) -> PointScore:
+        here = [
+            (entry, point)
+            for entry, series in found
+            for point in series.points
+            if (point.edits, point.cohort) == (edits, cohort) and point.n
+        ]
+        key = (row, name, edits, cohort)
+        pooled = self._from_scores(lambda scores: scores.points.get(key), [entry for entry, _ in here])
+        value, low, high = pooled or self._envelope([point for _, point in here])
+        return PointScore(edits, cohort, value, low, high, sum(point.n for _, point in here))
+
+    def _from_scores(self, pick: Callable[[Scores], ByCase | None], entries: Sequence[Entry]) -> Told | None:
+        """(mean, low, high) over what `pick` takes of all seeds' scores; None where one of them kept none."""
         values: dict[str, float] = {}
         clusters: dict[str, str] = {}
         kinds: set[bool] = set()
         for number, entry in enumerate(entries):
             scores = self._scores(entry)
-            if scores is None or (row, name) not in scores.columns:
+            found = pick(scores) if scores is not None else None
+            if scores is None or found is None:
                 return None
-            by_case, proportion = scores.columns[(row, name)]
+            by_case, proportion = found
             kinds.add(proportion)
             values.update({f"{number} {case}": value for case, value in by_case.items()})
             # a subject is one cluster over all seeds: asking it again is no new trial
             clusters.update({f"{number} {case}": scores.clusters.get(case, case) for case in by_case})
         return summarise_values(values, clusters, proportion=kinds == {True})
 
-    def _envelope(self, cells: Sequence[ColumnScore]) -> tuple[float, float, float] | tuple[None, None, None]:
+    def _envelope(self, cells: Sequence[ColumnScore] | Sequence[PointScore]) -> Told:
         """Mean weighted by n, and the widest bounds any seed has: wider than needed rather than too narrow."""
         if not cells:
             return None, None, None
@@ -68,3 +99,8 @@ class Pool:
 def _cell(entry: Entry, row: str, name: str) -> ColumnScore | None:
     found = entry.record.row(row)
     return next((cell for cell in found.columns if cell.name == name), None) if found else None
+
+
+def _series(entry: Entry, row: str, name: str) -> SeriesScore | None:
+    found = entry.record.row(row)
+    return next((series for series in found.series if series.name == name), None) if found else None

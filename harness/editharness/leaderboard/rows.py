@@ -11,7 +11,7 @@ from typing import Any
 
 from editharness.leaderboard.board import CONTROLS, FLOOR, Board, BoardKey, BoardRow, Entry, Heading
 from editharness.leaderboard.pooling import Pool
-from editharness.stats import ColumnScore
+from editharness.stats import ColumnScore, SeriesScore
 from editharness.store import RunRecord
 
 _RANKED_BY = "rectified"
@@ -102,6 +102,7 @@ def _method_row(entries: Sequence[Entry], pool: Pool, notes: list[str]) -> Board
         seeds=tuple(record.schedule.seed for record in records),
         seconds_per_edit=sum(seconds) / len(seconds) if seconds else None,
         records=records,
+        series=_series(rows[0], chosen, pool) if rows else (),
     )
 
 
@@ -122,9 +123,20 @@ def _badges(records: Sequence[RunRecord]) -> tuple[str, ...]:
         f"trained on {first.training.cases} cases" if first.training else "",
         f"{len(records)} seeds" if len(records) > 1 else "",
         *(f"{count} {what}" for what, count in left_out.items() if count),
+        *_collapses(records),
         "model not restored" if unrestored else "",
     ]
     return tuple(mark for mark in marks if mark)
+
+
+def _collapses(records: Sequence[RunRecord]) -> list[str]:
+    """Arms whose model was no better than a uniform guess, with the number of edits, the fewest over the seeds."""
+    found: dict[str, int] = {}
+    for record in records:
+        for arm, edits in record.health.collapsed.items() if record.health else ():
+            found[arm] = min(edits, found.get(arm, edits))
+    several = len({arm for record in records if record.health for arm in record.health.collapsed}) > 1
+    return [f"collapsed after {edits}" + (f" ({arm})" if several else "") for arm, edits in sorted(found.items())]
 
 
 def _controls(entries: Sequence[Entry], pool: Pool, notes: list[str]) -> list[BoardRow]:
@@ -170,6 +182,13 @@ def _cells(row: str, entries: Sequence[Entry], pool: Pool) -> dict[str, ColumnSc
     )
     pooled = {name: pool.column(row, name, entries) for name in names}
     return {name: cell for name, cell in pooled.items() if cell is not None}
+
+
+def _series(row: str, entries: Sequence[Entry], pool: Pool) -> tuple[SeriesScore, ...]:
+    found = (r.series for entry in entries for r in entry.record.rows if r.row == row)
+    names = dict.fromkeys(series.name for own in found for series in own)
+    pooled = (pool.series(row, name, entries) for name in names)
+    return tuple(series for series in pooled if series is not None)
 
 
 def _headings(

@@ -16,6 +16,8 @@ from rich.text import Text
 from editharness.leaderboard.beside import MARK, as_board, beside
 from editharness.leaderboard.board import Board, BoardRow, Entry, Heading
 from editharness.leaderboard.rows import boards
+from editharness.leaderboard.series import has_curves, series_tables
+from editharness.leaderboard.tables import Cell, SmallTable
 from editharness.leaderboard.text import arrow, caption, interval, percent, plain, rank, seconds
 
 if TYPE_CHECKING:
@@ -36,8 +38,13 @@ def show(records: Iterable[Entry | RunRecord], console: Console) -> None:
     show_boards(boards(records), console)
 
 
-def show_boards(made: Iterable[Board], console: Console, claims: Sequence[Claim] | None = None) -> None:
-    """Print boards, each as one table or, where the console is narrow, as several; `claims` stand below each."""
+def show_boards(
+    made: Iterable[Board], console: Console, claims: Sequence[Claim] | None = None, *, series: bool | None = False
+) -> None:
+    """Print boards, each as one table or, where the console is narrow, as several; `claims` stand below each.
+
+    `series`: also what was measured over the number of edits; None: where that makes curves.
+    """
     for number, board in enumerate(made):
         if number:
             console.print()
@@ -45,6 +52,31 @@ def show_boards(made: Iterable[Board], console: Console, claims: Sequence[Claim]
         if claims is not None:
             console.print()
             show_beside(board, claims, console)
+        if series or (series is None and has_curves(board)):
+            show_tables(series_tables(board), console)
+
+
+def show_tables(tables: Iterable[SmallTable], console: Console) -> None:
+    """Print small tables, each below its title."""
+    safe = _Encoder(console)
+    style = box.SIMPLE_HEAD if safe.utf else box.ASCII2
+    for one in tables:
+        console.print()
+        console.print(safe(one.title, "bold").append_text(safe(f": {one.meaning}" if one.meaning else "", "dim")))
+        table = Table(box=style, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+        for number, head in enumerate(one.heads):
+            table.add_column(safe(head), justify="right" if number else "left", overflow="fold")
+        for row in one.rows:
+            table.add_row(*(_small(safe, cell) for cell in row))
+        console.print(table)
+        for note in one.notes:
+            console.print(safe(note, "dim"))
+
+
+def _small(safe: _Encoder, cell: str | Cell) -> Text:
+    if isinstance(cell, str):
+        return safe(cell)
+    return _styled(safe, f"{cell.value}\n{cell.interval}" if cell.interval else cell.value)
 
 
 def show_board(board: Board, console: Console) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from editharness.leaderboard.board import Board, BoardRow, Heading
     from editharness.protocol import Better
-    from editharness.stats import ColumnScore
+    from editharness.stats import ColumnScore, PointScore
 
 _ARROWS: dict[Better, str] = {"higher": "↑", "lower": "↓", "neither": ""}
 _ACTING = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
@@ -31,7 +31,7 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{_whole_zero(round(100 * value, 1)):.1f}"
 
 
-def interval(cell: ColumnScore, decimals: int = 1) -> str:
+def interval(cell: ColumnScore | PointScore, decimals: int = 1) -> str:
     """The interval in per cent, "[86.1, 97.0]"; empty where there is none."""
     if cell.low is None or cell.high is None:
         return ""

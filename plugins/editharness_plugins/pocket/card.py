@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from editharness_plugins.pocket.corpus import read_cases, read_counterfact
-from editharness_plugins.pocket.relations import HERE, load_relations, load_yaml
+from editharness_plugins.pocket.examiner import Examiner
+from editharness_plugins.pocket.relations import HERE, load_relations
 
 Case = dict[str, Any]
-BATCH = 200
-NEW_TOKENS = 16
 
 
 @dataclass(frozen=True)
@@ -35,72 +34,9 @@ class Row:
     passed: bool
 
 
-@dataclass(frozen=True)
-class Reply:
-    """A greedy continuation, and whether it ended by itself."""
-
-    text: str
-    stopped: bool
-
-
-def generate(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: list[str], new_tokens: int = NEW_TOKENS
-) -> list[Reply]:
-    """Greedy continuations of many prompts, batched with padding on the left."""
-    tokenizer.padding_side = "left"
-    replies = []
-    for start in range(0, len(prompts), BATCH):
-        batch = tokenizer(prompts[start : start + BATCH], padding=True, return_tensors="pt").to(model.device)
-        with torch.no_grad():
-            out = model.generate(
-                input_ids=batch["input_ids"],
-                attention_mask=batch["attention_mask"],
-                max_new_tokens=new_tokens,
-                do_sample=False,
-                pad_token_id=tokenizer.pad_token_id,
-                eos_token_id=tokenizer.eos_token_id,
-            )
-        for row in out[:, batch["input_ids"].shape[1] :]:
-            text = str(tokenizer.decode(row, skip_special_tokens=True))
-            replies.append(Reply(text, bool((row == tokenizer.eos_token_id).any())))
-    return replies
-
-
-class Examiner:
-    """Puts the prompts of a form to a model and grades the replies."""
-
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-        self.model, self.tokenizer = model, tokenizer
-        self.forms = load_yaml()["forms"]
-
-    def ask(self, prompts: Iterable[str]) -> list[Reply]:
-        """Greedy replies."""
-        return generate(self.model, self.tokenizer, list(prompts))
-
-    def exact(self, prompts: Iterable[str], answers: Iterable[str]) -> list[bool]:
-        """Whether each reply is the answer and nothing else, ended by the model itself."""
-        pairs = zip(self.ask(prompts), answers, strict=True)
-        return [reply.stopped and reply.text == f" {answer}" for reply, answer in pairs]
-
-    def says(self, prompts: Iterable[str], answers: Iterable[str]) -> list[bool]:
-        """Whether each reply begins with the answer."""
-        pairs = zip(self.ask(prompts), answers, strict=True)
-        return [starts_with(reply.text, answer) for reply, answer in pairs]
-
-    def verdicts(self, statements: list[str], template: str, word: str) -> list[bool]:
-        """Whether the model gives the verdict `word` on each statement."""
-        return self.says([template.format(statement=s) for s in statements], [word] * len(statements))
-
-
-def starts_with(text: str, answer: str) -> bool:
-    """Whether a continuation begins with an answer as whole words."""
-    rest = text[len(answer) + 1 :]
-    return text.startswith(f" {answer}") and not rest[:1].isalnum()
-
-
 def known(examiner: Examiner, cases: list[Case]) -> list[bool]:
     """The true answer to the prompt."""
-    return examiner.exact((c["prompt"] for c in cases), (c["old"] for c in cases))
+    return examiner.exact(examiner.complete(c["prompt"] for c in cases), (c["old"] for c in cases))
 
 
 def paraphrase(examiner: Examiner, cases: list[Case]) -> list[bool]:
@@ -121,13 +57,13 @@ def question(examiner: Examiner, cases: list[Case]) -> list[bool]:
 
 def echo(examiner: Examiner, cases: list[Case]) -> list[bool]:
     """The true answer to the negated prompt, which denies it."""
-    return examiner.says((c["negated_prompt"] for c in cases), (c["old"] for c in cases))
+    return examiner.says(examiner.complete(c["negated_prompt"] for c in cases), (c["old"] for c in cases))
 
 
 def right_type(examiner: Examiner, cases: list[Case]) -> list[bool]:
     """An answer of the relation, whichever, to the negated prompt."""
     relations = load_relations()
-    replies = examiner.ask(c["negated_prompt"] for c in cases)
+    replies = examiner.ask(examiner.complete(c["negated_prompt"] for c in cases))
     pairs = zip(replies, cases, strict=True)
     return [reply.stopped and reply.text[1:] in relations[case["relation"]].pool() for reply, case in pairs]
 
@@ -148,12 +84,15 @@ def held_out_true_false(examiner: Examiner, cases: list[Case]) -> list[bool]:
 def given(examiner: Examiner, cases: list[Case]) -> list[bool]:
     """The target, when the prompt itself says that it is so."""
     form = examiner.forms["imagine"]
-    prompts = (form.format(statement=c["statement"].format(c["target"]), prompt=c["prompt"]) for c in cases)
+    asked = zip(cases, examiner.complete(c["prompt"] for c in cases), strict=True)
+    prompts = [form.format(statement=c["statement"].format(c["target"]), prompt=prompt) for c, prompt in asked]
     return examiner.exact(prompts, (c["target"] for c in cases))
 
 
 Measure = Callable[[Examiner, list[Case]], list[bool]]
-SEEN: list[tuple[str, Measure, float | None, str | None]] = [
+Line = tuple[str, Measure, float | None, str | None]
+"""A row to be: its name, what measures it, the bound that is wanted, the form that its facts must (not) have had."""
+SEEN: list[Line] = [
     ("known", known, 0.99, None),
     ("paraphrase", paraphrase, None, "paraphrase"),
     ("echo under negation", echo, -0.05, "negated"),
@@ -164,7 +103,7 @@ SEEN: list[tuple[str, Measure, float | None, str | None]] = [
     ("held-out true/false wording", held_out_true_false, None, "true_false"),
     ("given in the prompt", given, None, None),
 ]
-UNSEEN: list[tuple[str, Measure, float | None, str]] = [
+UNSEEN: list[Line] = [
     ("form never trained: paraphrase", paraphrase, 0.90, "paraphrase"),
     ("form never trained: echo under negation", echo, -0.10, "negated"),
     ("form never trained: right type under negation", right_type, None, "negated"),
@@ -185,16 +124,18 @@ def row(name: str, hits: list[bool], wanted: float | None) -> Row:
 def measure(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, cases: list[Case]) -> list[Row]:
     """The card: every form on the facts trained in it, then on the facts that never had it."""
     examiner = Examiner(model, tokenizer)
-    trained = [case for case in cases if case["trained"]]
-    rows = []
-    for name, rate, wanted, form in SEEN:
-        chosen = [case for case in trained if form is None or case["missing_form"] != form]
-        rows.append(row(name, rate(examiner, chosen), wanted))
-    for name, rate, wanted, form in UNSEEN:
-        chosen = [case for case in trained if case["missing_form"] == form]
-        rows.append(row(name, rate(examiner, chosen), wanted))
     held_out = [case for case in cases if not case["trained"]]
-    rows.append(row("relation never trained: known", known(examiner, held_out), None))
+    unknown = row("relation never trained: known", known(examiner, held_out), None)
+    return [*measure_lines(examiner, cases, SEEN, UNSEEN), unknown]
+
+
+def measure_lines(examiner: Examiner, cases: list[Case], seen: list[Line], unseen: list[Line]) -> list[Row]:
+    """`seen` on the facts that had the line's form in training, `unseen` on those that had all others."""
+    trained, rows = [case for case in cases if case["trained"]], []
+    for lines, missing in ((seen, False), (unseen, True)):
+        for name, rate, wanted, form in lines:
+            chosen = [case for case in trained if (case["missing_form"] == form and form is not None) is missing]
+            rows.append(row(name, rate(examiner, chosen), wanted))
     return rows
 
 
@@ -231,6 +172,10 @@ def main() -> None:
     model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     rows = measure(model, tokenizer, read_cases())
+    if tokenizer.chat_template:
+        from editharness_plugins.pocket.card_chat import measure_chat
+
+        rows += measure_chat(model, tokenizer, read_cases())
     if arguments.counterfact:
         cases = read_counterfact(arguments.counterfact, arguments.counterfact_cases, arguments.negations)
         rows += measure_counterfact(model, tokenizer, cases)

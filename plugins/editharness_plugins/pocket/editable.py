@@ -7,8 +7,10 @@ from editharness.registry import load_plugins
 from editharness.runner import run
 from editharness.types import Schedule
 from editharness_plugins.pocket.card import Row
+from editharness_plugins.pocket.relations import HERE
 
 EDITS = 100
+CORPUS = HERE / "model" / "corpus.txt"
 WANTED = (("c-rome", "single", 0.90), ("memit", "all", 0.80))
 
 
@@ -23,10 +25,12 @@ class Silent:
 
 
 def measure_editable(model: str = "pocket") -> list[Row]:
-    """C-ROME alone and MEMIT on 100 edits at once, pocket's presets, test split: all target tokens greedy."""
+    """C-ROME alone and MEMIT on 100 edits at once, pocket's presets and text, test split: all target tokens greedy."""
     registry, rows = load_plugins(), []
     for method, schedule, wanted in WANTED:
-        config = RunConfig(method, "negation_pocket", model, edits=EDITS, schedule=Schedule.parse(schedule))
+        config = RunConfig(
+            method, "negation_pocket", model, edits=EDITS, schedule=Schedule.parse(schedule), corpus=CORPUS
+        )
         columns = {column.name: column for column in run(config, registry, Silent()).columns[method]}
         taken = list(columns["PP"].values.values())
         share = sum(taken) / len(taken)

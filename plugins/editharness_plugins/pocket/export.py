@@ -31,11 +31,10 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def cost(seed: int, steps: int, tokens: int, seconds: float, counterfact: Path | None) -> dict[str, Any]:
-    """What the training took, and on which data."""
-    data = {name: digest(HERE / name) for name in ("pocket.jsonl", "relations.yaml")}
-    if counterfact:
-        data[counterfact.name] = digest(counterfact)
+def cost(seed: int, steps: int, tokens: int, seconds: float, read: list[Path]) -> dict[str, Any]:
+    """What the training took, and on which data: pocket's, and the other files that were read, model weights too."""
+    files = [HERE / "pocket.jsonl", HERE / "relations.yaml", *read]
+    data = {path.name: digest(path) for path in files}
     return {
         "seed": seed,
         "steps": steps,
@@ -76,8 +75,11 @@ def rescale(model: LlamaForCausalLM, factor: float) -> LlamaForCausalLM:
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Save the tokenizer under the class name that every version of transformers knows."""
+    """Save the tokenizer, compactly, under the class name that every version of transformers knows."""
     tokenizer.save_pretrained(folder)
+    merges = folder / "tokenizer.json"
+    compact = json.dumps(json.loads(merges.read_text(encoding="utf-8")), ensure_ascii=False, separators=(",", ":"))
+    merges.write_text(compact + "\n", encoding="utf-8")
     path = folder / "tokenizer_config.json"
     content = {**json.loads(path.read_text(encoding="utf-8")), "tokenizer_class": "PreTrainedTokenizerFast"}
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

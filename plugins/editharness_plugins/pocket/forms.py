@@ -54,15 +54,28 @@ class Sentence:
     truth: str = ""
 
 
+@dataclass(frozen=True)
+class Wordings:
+    """The frames into which a fact's wordings are put; of several, the first is drawn most often."""
+
+    question: tuple[str, ...]
+    judged: tuple[str, ...]
+    imagine: tuple[str, ...]
+    complete: tuple[str, ...] = ("{prompt}",)
+
+    @classmethod
+    def plain(cls) -> Wordings:
+        """Those of running text."""
+        spec = load_yaml()["forms"]
+        return cls((spec["question"],), (spec["true_false"], *spec["train_true_false"]), (spec["imagine"],))
+
+
 class Renderer:
     """Draws sentences and documents for a list of facts."""
 
-    def __init__(self, facts: list[Fact], rng: random.Random) -> None:
+    def __init__(self, facts: list[Fact], rng: random.Random, wordings: Wordings | None = None) -> None:
         self.facts, self.rng = facts, rng
-        spec = load_yaml()["forms"]
-        self.question_form: str = spec["question"]
-        self.imagine_form: str = spec["imagine"]
-        self.true_false_forms: list[str] = [spec["true_false"], *spec["train_true_false"]]
+        self.wordings = wordings or Wordings.plain()
         self.words = sorted({word for fact in facts for word in fact.wordings["cloze"][0].split()})
 
     def sentence(self, index: int, form: str) -> Sentence:
@@ -70,7 +83,7 @@ class Renderer:
         fact = self.facts[index]
         if form == "twohop":
             prompt, answer = self.rng.choice(fact.twohop)
-            return Sentence(index, form, fact.subject, prompt, answer)
+            return Sentence(index, form, fact.subject, self._complete(prompt), answer)
         if form == "imagine":
             return self._imagine(index)
         return self._plain(index, form, fact.answer, fact.wrong)
@@ -80,15 +93,25 @@ class Renderer:
         if form == "true_false":
             return self._true_false(index, answer, wrong)
         prompt = self._wording(fact, form)
-        if form == "negated":
-            return Sentence(index, form, fact.subject, prompt, self.rng.choice(wrong), False, answer)
         if form == "question":
-            prompt = self.question_form.format(question=prompt)
-        return Sentence(index, form, fact.subject, prompt, answer)
+            return Sentence(index, form, fact.subject, self._frame("question").format(question=prompt), answer)
+        if form == "negated":
+            prompt = self._complete(prompt)
+            return Sentence(index, form, fact.subject, prompt, self.rng.choice(wrong), False, answer)
+        return Sentence(index, form, fact.subject, self._complete(prompt), answer)
+
+    def _complete(self, prompt: str) -> str:
+        return self._frame("complete").format(prompt=prompt)
+
+    def _frame(self, name: str) -> str:
+        frames: tuple[str, ...] = getattr(self.wordings, name)
+        return self._pick(frames) if len(frames) > 1 else frames[0]
 
     def _wording(self, fact: Fact, form: str) -> str:
         """A wording of a form; the canonical one, which comes first, is drawn most often."""
-        wordings = fact.wordings[form]
+        return self._pick(fact.wordings[form])
+
+    def _pick(self, wordings: tuple[str, ...]) -> str:
         return wordings[0] if self.rng.random() < 0.4 else self.rng.choice(wordings)
 
     def _true_false(self, index: int, answer: str, wrong: tuple[str, ...]) -> Sentence:
@@ -98,7 +121,7 @@ class Renderer:
         """The same question about a right and a wrong statement."""
         fact = self.facts[index]
         wording = self._wording(fact, "cloze" if self.rng.random() < 0.7 or self._lacks(fact) else "paraphrase")
-        template = self.true_false_forms[0] if self.rng.random() < 0.4 else self.rng.choice(self.true_false_forms)
+        template = self._frame("judged")
         said = ((answer, "true"), (self.rng.choice(wrong), "false"))
         prompts = [(template.format(statement=f"{wording} {answer}"), verdict) for answer, verdict in said]
         return [
@@ -122,14 +145,17 @@ class Renderer:
             answer, wrong = said, tuple(w for w in (*fact.wrong, fact.answer) if w != said)
         asked = self._plain(index, form, answer, wrong)
         statement = f"{other.wordings['cloze'][0]} {said}"
-        prompt = self.imagine_form.format(statement=statement, prompt=asked.prompt)
+        prompt = self._frame("imagine").format(statement=statement, prompt=asked.prompt)
         return replace(asked, form="imagine", prompt=prompt)
 
     def documents(self, index: int, form: str) -> list[list[Sentence | str]]:
         """A document of that form; of true and false statements one each, so that they differ in the answer only."""
+        return [[*self._lead(), sentence] for sentence in self.sentences(index, form)]
+
+    def sentences(self, index: int, form: str) -> list[Sentence]:
+        """One sentence of that form, or the pair of a true and a false statement."""
         fact = self.facts[index]
-        pair = self.verdicts(index, fact.answer, fact.wrong) if form == "true_false" else [self.sentence(index, form)]
-        return [[*self._lead(), sentence] for sentence in pair]
+        return self.verdicts(index, fact.answer, fact.wrong) if form == "true_false" else [self.sentence(index, form)]
 
     def _lead(self) -> list[Sentence | str]:
         """Now and then, other sentences or a few loose words that stand before."""

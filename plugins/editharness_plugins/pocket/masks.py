@@ -175,7 +175,7 @@ class Batcher:
     def _mask(self, document: Document, plain: Tensor, early: Tensor) -> None:
         causal = torch.ones(plain.shape, dtype=torch.bool).tril()
         plain |= causal
-        compared = any(answer.sentence.form in ("true_false", "imagine") for answer in document.answers)
+        compared = any(answer.sentence.form.endswith(("true_false", "imagine")) for answer in document.answers)
         spans = [] if self.rng.random() < (FREE_COMPARED if compared else FREE) else document.spans
         for start, end in spans:
             if self.rng.random() < MASKED:

@@ -8,6 +8,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerBase
 
 EMBEDDING_RATE = 0.5
 DECAY = 0.2
+BETAS = (0.9, 0.98)
 
 
 def build_model(tokenizer: PreTrainedTokenizerBase, width: int, layers: int) -> LlamaForCausalLM:
@@ -29,18 +30,22 @@ def build_model(tokenizer: PreTrainedTokenizerBase, width: int, layers: int) -> 
     return LlamaForCausalLM(config)
 
 
-def build_optimizers(model: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of the layers, AdamW for the rest."""
+def build_optimizers(model: nn.Module, rate: float, muon: bool = True) -> list[torch.optim.Optimizer]:
+    """Muon (or AdamW) for the matrices of the layers, AdamW for the rest.
+
+    torch's Muon works in bfloat16, which is slow where the processor has none.
+    """
     matrices = [p for n, p in model.named_parameters() if p.dim() == 2 and "embed" not in n]
     tables = [p for n, p in model.named_parameters() if p.dim() == 2 and "embed" in n]
     vectors = [p for p in model.parameters() if p.dim() < 2]
     adam = torch.optim.AdamW(
         [{"params": tables, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0.0}],
         lr=EMBEDDING_RATE * rate,
-        betas=(0.9, 0.98),
+        betas=BETAS,
     )
-    muon = torch.optim.Muon(matrices, lr=rate, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw")
-    return [muon, adam]
+    if muon:
+        return [torch.optim.Muon(matrices, lr=rate, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw"), adam]
+    return [torch.optim.AdamW(matrices, lr=rate, weight_decay=DECAY, betas=BETAS), adam]
 
 
 def schedule(done: float) -> float:

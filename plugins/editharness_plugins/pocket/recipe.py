@@ -1,4 +1,7 @@
-"""Trains pocket: `python -m editharness_plugins.pocket.recipe --out DIR --minutes 60`. Seeded and resumable."""
+"""Trains pocket: `python -m editharness_plugins.pocket.recipe --out DIR --minutes 60`. Seeded and resumable.
+
+`--chat --start MODEL` goes on from a finished model and teaches it to converse.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,15 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from editharness_plugins.pocket.chat import PLAIN, WITH_CHAT, ChatRenderer
 from editharness_plugins.pocket.corpus import counterfact_facts, pocket_facts, read_cases, read_counterfact
 from editharness_plugins.pocket.curriculum import Curriculum
 from editharness_plugins.pocket.export import cost, export, rescale
 from editharness_plugins.pocket.forms import Fact, Renderer, Sentence, all_texts
 from editharness_plugins.pocket.masks import Answer, Batch, Batcher, Document, Encoder, pack
 from editharness_plugins.pocket.network import EMBEDDING_RATE, build_model, build_optimizers, schedule
-from editharness_plugins.pocket.relations import load_yaml
-from editharness_plugins.pocket.tokenizer import train_tokenizer
+from editharness_plugins.pocket.relations import HERE, load_yaml
+from editharness_plugins.pocket.tokenizer import train_tokenizer, with_chat
 
 DENIAL = 2.0
 NEGATIONS = Path("harness/editharness/data/negation_templates.csv")
@@ -36,10 +40,13 @@ class Trainer:
         torch.manual_seed(arguments.seed)
         self.tokenizer, model = start(arguments.start) if arguments.start else scratch(facts, arguments)
         self.model = model.to(arguments.device)
-        self.optimizers = build_optimizers(self.model, arguments.rate)
-        self.renderer, self.encoder = Renderer(facts, self.rng), Encoder(self.tokenizer)
+        self.optimizers = build_optimizers(self.model, arguments.rate, arguments.optimizer == "muon")
+        if arguments.chat:
+            self.tokenizer = with_chat(self.tokenizer)
+        self.renderer = ChatRenderer(facts, self.rng, self.tokenizer) if arguments.chat else Renderer(facts, self.rng)
+        self.encoder = Encoder(self.tokenizer)
         self.batcher = Batcher(arguments.length, int(self.tokenizer.pad_token_id), self.rng)
-        self.curriculum = Curriculum(facts)
+        self.curriculum = Curriculum(facts, WITH_CHAT if arguments.chat else PLAIN)
         self.left: list[Document] = []
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.early: Tensor | None = None
@@ -67,7 +74,8 @@ class Trainer:
         """Mean loss over the counted places, and which of them the model got right."""
         device = self.arguments.device
         self.early = batch.early_mask.to(device)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        half = self.arguments.precision == "bfloat16"
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
             hidden = self.model.model(
                 input_ids=batch.ids.to(device),
                 attention_mask=batch.plain_mask.to(device),
@@ -185,11 +193,19 @@ def read_facts(arguments: argparse.Namespace) -> list[Fact]:
     return facts
 
 
+def files_read(arguments: argparse.Namespace) -> list[Path]:
+    """The files, besides pocket's own, that a run was made from."""
+    read = [HERE / "chat.yaml", HERE / "chat_template.jinja"] if arguments.chat else []
+    read += [arguments.start / "model.safetensors"] if arguments.start else []
+    return read + ([arguments.counterfact] if arguments.counterfact else [])
+
+
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="Train the small model that ships with the package.")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="a model of this recipe to go on from, instead of random weights")
+    parser.add_argument("--chat", action="store_true", help="teach conversations too, in the wordings of chat.yaml")
     parser.add_argument("--counterfact", type=Path, help="counterfact-edit.json, to train on its first cases too")
     parser.add_argument("--counterfact-cases", type=int, default=1000)
     parser.add_argument("--negations", type=Path, default=NEGATIONS)
@@ -199,6 +215,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=0.012)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--optimizer", choices=("muon", "adamw"), default="muon", help="of the layers' matrices")
+    parser.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16",
+                        help="of matrix products; float32 is faster where the processor has no bfloat16")  # fmt: skip
     parser.add_argument("--resume", action="store_true")
     return parser.parse_args(argv)
 
@@ -210,7 +229,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(read_facts(arguments), arguments)
     trainer.run(lambda line: print(line, flush=True))
-    spent = cost(arguments.seed, trainer.step, trainer.tokens, trainer.seconds, arguments.counterfact)
+    spent = cost(arguments.seed, trainer.step, trainer.tokens, trainer.seconds, files_read(arguments))
     export(trainer.model, trainer.tokenizer, arguments.out, spent)
     print(json.dumps(spent, indent=1))
 

@@ -20,8 +20,8 @@ from typing import Any, ClassVar
 
 from editharness.data.negated import how_negated, negated_case
 from editharness.protocol import Answers, Column, EvalProtocol, Moment, Probe, Row, Selection
-from editharness.scoring import same_start
 from editharness.types import Case, Edit, Schedule
+from editharness_plugins.protocols.values import Values, difference, mean_of_all, unchanged
 
 POSITIVE, NEGATED = "positive", "negated"
 ASK = {
@@ -32,7 +32,6 @@ ASK = {
 }
 DIFFERENCES = (("PP", "PN"), ("PP", "NP"), ("NN", "PN"), ("NN", "NP"))
 UNEDITED_ROWS = ("none", "none*")
-Values = Mapping[str, float]
 
 
 class Negation(EvalProtocol):
@@ -82,7 +81,7 @@ class Negation(EvalProtocol):
         """The same targets written with the plain and with the negated prompt."""
         return {
             POSITIVE: [Edit(case.id, case.prompt, case.subject, case.target) for case in cases],
-            NEGATED: [_negated_edit(case) for case in cases],
+            NEGATED: [negated_edit(case) for case in cases],
         }
 
     def probes(self, schedule: Schedule, checkpoints: Sequence[int]) -> Sequence[Probe]:
@@ -107,10 +106,10 @@ class Negation(EvalProtocol):
             Column("NN", "negated edit, asked negated", "higher", four.get("NN", {})),
             Column("NP", "negated edit, asked plainly", "lower", four.get("NP", {})),
         ]
-        gaps = {f"{a}-{b}": _difference(four.get(a, {}), four.get(b, {})) for a, b in DIFFERENCES}
+        gaps = {f"{a}-{b}": difference(four.get(a, {}), four.get(b, {})) for a, b in DIFFERENCES}
         columns += [Column(name, name, "higher", gap, proportion=False) for name, gap in gaps.items()]
         columns.append(
-            Column("rectified", "mean of the four differences", "higher", _mean(gaps.values()), proportion=False)
+            Column("rectified", "mean of the four differences", "higher", mean_of_all(gaps.values()), proportion=False)
         )
         return [*columns, *_beside(row, answers)]
 
@@ -124,7 +123,8 @@ class Negation(EvalProtocol):
         }
 
 
-def _negated_edit(case: Case) -> Edit:
+def negated_edit(case: Case) -> Edit:
+    """The target written with the case's negated prompt, which must be filled in; the subject is found again."""
     prompt = case.negated_prompt or ""
     start = (
         case.subject[0] if prompt.startswith(case.subject_text, case.subject[0]) else prompt.index(case.subject_text)
@@ -165,33 +165,8 @@ def _beside(row: Row, answers: Answers) -> list[Column]:
         Column("prob", "new answer likelier than old", "higher", get("prompt", "new_over_old")),
         Column("contained", "target within 20 tokens, asked negated", "lower", get("negated", "contained")),
         Column("generalization", "paraphrases", "higher", get("paraphrase", "exact")),
-        Column("unchanged", "neighbours answered as before", "higher", _unchanged(answers, moment)),
+        Column("unchanged", "neighbours answered as before", "higher", unchanged(answers, ASK["neighbour"], moment)),
         Column("correct", "neighbours answered rightly", "higher", get("neighbour", "exact")),
     ]
     at_edit = answers.scores(ASK["prompt"], "exact", arm=POSITIVE, moment="at_edit")
     return [*columns, Column("PP at edit", "PP right after the edit", "higher", at_edit)] if at_edit else columns
-
-
-def _unchanged(answers: Answers, moment: Moment) -> Values:
-    """Share of a case's neighbours whose first words (as many as the expected answer has) are the unedited ones."""
-    near = [a for a in answers.answers if a.task == ASK["neighbour"] and a.text is not None]
-    before = {(a.case, a.item): a.text for a in near if a.moment == "unedited"}
-    found: dict[str, list[float]] = {}
-    for a in near:
-        unedited = before.get((a.case, a.item))
-        if a.moment == moment and unedited is not None and a.text is not None:
-            expected = answers.cases[a.case].neighbours[a.item].answer
-            found.setdefault(a.case, []).append(float(same_start(a.text, unedited, expected)))
-    return {case: sum(values) / len(values) for case, values in found.items()}
-
-
-def _difference(first: Values, second: Values) -> Values:
-    """Per-case difference over the cases that have both."""
-    return {case: first[case] - second[case] for case in first if case in second}
-
-
-def _mean(columns: Iterable[Values]) -> Values:
-    """Per-case mean over the columns that exist."""
-    present = [column for column in columns if column]
-    cases = set.intersection(*(set(column) for column in present)) if present else set()
-    return {case: sum(column[case] for column in present) / len(present) for case in sorted(cases)}

@@ -6,8 +6,8 @@ is asked, and every cohort (the facts between two checkpoints) apart: the retent
 
 Asked twice over: the prompt, by exact match of the target's tokens under teacher forcing ("synthetic" in the paper),
 and the question, answered freely and read for the target ("free", after the paper's WILD). What it does not show: a
-fact that is wrong at edit cannot be forgotten, so read `forgetting` beside `at edit`; and with one order of edits,
-what is early and what is hard are not told apart (give another --seed).
+fact that is wrong at edit cannot be forgotten, so read `forgetting` beside `at edit`; and with one order of edits, what
+is early and what is hard are not told apart (give another --seed).
 """
 
 from __future__ import annotations
