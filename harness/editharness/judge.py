@@ -4,6 +4,7 @@ class Strict(Judge[None]):
     def verdicts(self, items): return [Verdict("correct" if i.given == i.gold else "incorrect") for i in items]
 
 A judge never falls back on another scorer: what it cannot decide, or cannot read, is "unscored" with the reason.
+A judge that measures rather than decides sets `graded` and gives Verdict("graded", score=...), score in [0, 1].
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar, get_args
 
-Label = Literal["correct", "incorrect", "unscored"]
+Label = Literal["correct", "incorrect", "graded", "unscored"]
 LABELS: tuple[Label, ...] = get_args(Label)
 O_co = TypeVar("O_co", covariant=True)
 
@@ -48,11 +49,21 @@ class Item:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A judge's word on one item; `reason` in a few words, `raw` what a model replied or scored, as evidence."""
+    """A judge's word on one item; `reason` in a few words, `raw` what a model replied or scored, as evidence.
+
+    `score`, in [0, 1], is there for the label "graded" and no other.
+    """
 
     label: Label
     reason: str = ""
     raw: str = ""
+    score: float | None = None
+
+    def fits(self, *, graded: bool) -> bool:
+        """Whether a judge of this kind may say so."""
+        if self.label == "graded":
+            return graded and self.score is not None and 0 <= self.score <= 1
+        return self.score is None and self.label in (("unscored",) if graded else LABELS)
 
 
 class Judge(Generic[O_co]):
@@ -60,11 +71,13 @@ class Judge(Generic[O_co]):
 
     `version` is bumped when the same options give other verdicts. `kept`: verdicts are worth keeping on disk.
     `at_once`: how many items one call gets at most, so that progress shows and an interruption loses little.
+    `graded`: verdicts are scores in [0, 1], shown as a mean and never beside shares of correct answers.
     """
 
     version: int = 1
     kept: bool = True
     at_once: int = 256
+    graded: bool = False
 
     def __init__(self, options: O_co) -> None:
         self.options = options

@@ -18,15 +18,24 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+_POOLER = "pooler"
+
+
 def load_encoder(folder: str) -> tuple[Any, Any]:
     """Model and tokenizer of a local folder, as transformers saves them; raises ModelError."""
     from transformers import AutoModel, AutoTokenizer
 
     try:
-        model = AutoModel.from_pretrained(folder, local_files_only=True)
+        model, found = AutoModel.from_pretrained(folder, local_files_only=True, output_loading_info=True)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
         raise ModelError(f"no encoder for BERTScore in {folder}: {' '.join(str(error).split())[:200]}") from error
+    lacking = sorted(key for key in found["missing_keys"] if not key.startswith(_POOLER))
+    if lacking:
+        raise ModelError(f"no encoder for BERTScore in {folder}: its weights lack {lacking[0]}")
+    if hasattr(model, _POOLER):
+        # reads what we do not ask for, and is drawn at random where the folder has none
+        model.pooler = torch.nn.Identity()
     return model.eval(), tokenizer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from editharness.types import DatasetSpec, JudgeSpec, MethodSpec, ModelSpec, ProtocolSpec, Source
-from editharness_plugins.judges.options import LocalOptions, OpenAIOptions
+from editharness_plugins.judges.options import BertscoreOptions, LocalOptions, OpenAIOptions
 from editharness_plugins.methods.families import (
     controls,
     fine_tuning,
@@ -117,6 +117,13 @@ JUDGES: tuple[JudgeSpec, ...] = (
         ref="editharness_plugins.judges.local:Local",
         options=LocalOptions,
         note="--judge-set local.model=FOLDER, a hub id or a packaged name",
+    ),
+    JudgeSpec(
+        name="bertscore",
+        title="graded: BERTScore F1 with the closest of the expected answers (arXiv 1904.09675)",
+        ref="editharness_plugins.judges.bertscore:Bertscore",
+        options=BertscoreOptions,
+        note="--judge-set bertscore.model=FOLDER of an encoder; a mean score, never a share of correct answers",
     ),
     JudgeSpec(
         name="openai",

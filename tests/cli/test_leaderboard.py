@@ -15,6 +15,7 @@ ROWS = {
     "method": example_columns({"PP": 0.9, "PN": 0.5, "NN": 0.9, "NP": 0.4}),
     "none": example_columns({"PP": 0.1, "PN": 0.1, "NN": 0.1, "NP": 0.1}),
 }
+DECODED = ("decoded/length/match", "decoded/length/exact")
 
 
 @pytest.fixture
@@ -135,3 +136,31 @@ def test_a_thousand_records_are_quick(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["leaderboard", str(tmp_path), "--format", "markdown"]) == 0
     assert time.process_time() - started < 4  # about 1.5 on an idle core
     assert capsys.readouterr().out.count("```sh") == 1000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("protocol", "columns"),
+    [
+        ("wild", {"reliability", "generalization", "unchanged"}),
+        ("synthetic", {"reliability", "generalization", "unchanged"}),
+        ("factcheck", {"accuracy", "efficacy"}),
+        (
+            "modules",
+            {f"{given}/{rest}" for given in ("free", "guided") for rest in ("forced/length/match", *DECODED)},
+        ),
+    ],
+)
+def test_what_papers_report_stands_beside_a_measured_row(
+    protocol: str, columns: set[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--method", "memit", "--task", f"{protocol}_pocket", "--schedule", "single", "--edits", "3"]
+    assert main(["eval", *words, "--output", str(tmp_path)]) == 0
+    capsys.readouterr()
+    assert main(["leaderboard", str(tmp_path), "--reported", "--format", "json"]) == 0
+    (board,) = json.loads(capsys.readouterr().out)
+    mine = [one for one in board["reported"] if one["method"] == "memit"]
+    assert {one["column"] for one in mine} == columns
+    assert all(one["ours"]["n"] for one in mine if one["column"] != "accuracy")
+    assert all({"model", "data"} <= set(one["differs"]) for one in mine)
+    assert all(("scorer" in one["differs"]) == (protocol == "wild") for one in mine)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from editharness.judge import Item, Verdict
-from editharness.judging.battery import FACTS, RIGHT_KINDS, assess, battery
+from editharness.judging.battery import FACTS, RIGHT_KINDS, assess, assess_graded, battery
 from editharness_plugins.judges.rules import Rules
 
 KINDS = {"empty", "constant", "echo", "hedged", "negated", "instruction", "gold", "alias", "sentence"}
@@ -42,3 +42,24 @@ def test_broken_judges_fail_where_they_are_broken(judge: Callable[[Item], str], 
     for kind in fails:
         assert f"{kind} " in sanity.failed
     assert "for example" in sanity.failed
+
+
+@pytest.mark.parametrize(
+    ("score", "fails"),
+    [
+        (lambda item: float(item.given == item.gold), set()),
+        (lambda item: float(item.gold in item.given) - 0.5 * (item.given != item.gold), set()),
+        (lambda item: 1.0, KINDS - set(RIGHT_KINDS)),
+        (lambda item: None, KINDS - set(RIGHT_KINDS)),
+        (lambda item: float(item.gold in item.given), {"hedged", "negated"}),
+        (lambda item: 1 / (1 + len(item.given)), {"empty"}),
+    ],
+)  # fmt: skip
+def test_a_graded_judge_must_put_gold_above_what_is_wrong(
+    score: Callable[[Item], float | None], fails: set[str]
+) -> None:
+    given = [score(probe.item) for probe in battery()]
+    verdicts = [Verdict("unscored") if one is None else Verdict("graded", score=max(0.0, one)) for one in given]
+    sanity = assess_graded(battery(), verdicts)
+    assert set(sanity.by_kind) == KINDS - set(RIGHT_KINDS)
+    assert {part.split()[0] for part in sanity.failed.split("; ") if part} == fails

@@ -37,6 +37,12 @@ def test_what_is_put_is_got_by_the_same_judge_only(tmp_path: Path) -> None:
     assert VerdictCache(tmp_path / "new", "other").get(ITEMS) == {}
 
 
+def test_scores_are_kept(tmp_path: Path) -> None:
+    cache = VerdictCache(tmp_path, "k")
+    cache.put({ITEMS[0].digest: Verdict("graded", score=0.25)})
+    assert cache.get(ITEMS) == {ITEMS[0].digest: Verdict("graded", score=0.25)}
+
+
 def test_unscored_is_asked_again(tmp_path: Path) -> None:
     cache = VerdictCache(tmp_path, "k")
     cache.put({ITEMS[0].digest: Verdict("unscored", "no answer in time")})

@@ -69,3 +69,31 @@ def test_judges_stand_side_by_side_and_agree_over_what_both_scored() -> None:
 def test_judges_without_a_common_answer() -> None:
     (found,) = agreements([made("one", ["unscored"]), made("two", ["correct"])])
     assert (found.n, found.agree, found.kappa) == (0, None, None)
+
+
+def scores(name: str, found: list[float | None]) -> Judgements:
+    verdicts = [
+        Judged("rome", "wild_pocket", "positive", "final", f"case-{n}", 0, f"digest-{n}",
+               "unscored" if one is None else "graded", score=one)
+        for n, one in enumerate(found)
+    ]  # fmt: skip
+    return Judgements(name, "bertscore", {}, "s", verdicts=verdicts, graded=True)
+
+
+def test_scores_have_a_mean_with_a_bootstrap_interval_and_bounds() -> None:
+    found = [0.2, 0.4, 0.6, 0.8, None]
+    (share,) = shares([scores("bs", found)], {})
+    assert share.graded
+    assert (share.value, share.n, share.unscored) == (pytest.approx(0.5), 4, 1)
+    low, high = share.low, share.high
+    assert low is not None
+    assert high is not None
+    assert 0.2 <= low < 0.5 < high <= 0.8
+    assert share.bounds == pytest.approx((0.4, 0.6))
+
+
+def test_a_score_agrees_with_no_verdict() -> None:
+    verdicts = [made("one", ["correct", "incorrect"]), made("two", ["correct", "correct"])]
+    graded = [scores("bs", [1.0, 0.0]), scores("other", [1.0, 0.0])]
+    assert [(a.first, a.second) for a in agreements([*graded, *verdicts])] == [("one", "two")]
+    assert agreements([*graded, verdicts[0]]) == []

@@ -68,6 +68,31 @@ class Absent(Counting):
         raise JudgeError("the server is away")
 
 
+class Overlap(Counting):
+    """Graded: shared words over all words."""
+
+    graded = True
+
+    def verdict(self, item: Item) -> Verdict:
+        gold, given = set(item.gold.lower().split()), set(item.given.lower().split())
+        return Verdict("graded", score=len(gold & given) / len(gold | given))
+
+
+class Overgraded(Overlap):
+    def verdict(self, item: Item) -> Verdict:
+        return Verdict("graded", score=1.5)
+
+
+class Undecided(Overlap):
+    def verdict(self, item: Item) -> Verdict:
+        return Verdict("correct")
+
+
+class Ungraded(Counting):
+    def verdict(self, item: Item) -> Verdict:
+        return Verdict("graded", score=0.5)
+
+
 def bench(judge: Judge[Any], folder: Path) -> Bench:
     return Bench(JudgeSpec("counting", "counts", "here:Counting"), judge, folder)
 
@@ -93,6 +118,15 @@ def test_nothing_is_asked_twice_and_nobody_need_be_there(tmp_path: Path) -> None
         bench(again, tmp_path).decide([*ITEMS, Item("Where?", "Oslo", "new")])
 
 
+def test_scores_are_given_once_and_kept(tmp_path: Path) -> None:
+    first = bench(Overlap(), tmp_path).decide(ITEMS)
+    assert first.sanity.failed == ""
+    assert [verdict.score for verdict in first.verdicts] == [1.0, 0.0, 1.0, 0.5]
+    again = Overlap()
+    assert bench(again, tmp_path).decide(ITEMS) == first
+    assert again.asked == []
+
+
 def test_other_options_are_another_judge(tmp_path: Path) -> None:
     bench(Counting(OpenAIOptions(model="a")), tmp_path).decide(ITEMS)
     other = Counting(OpenAIOptions(model="b"))
@@ -113,6 +147,9 @@ def test_a_judge_that_fails_the_battery_judges_nothing(tmp_path: Path) -> None:
     [
         (Short(), "gave 1 verdicts on 5 answers"),
         (Strange(), "a Verdict is one of correct, incorrect, unscored"),
+        (Overgraded(), r"a Verdict of a graded judge is graded with a score in \[0, 1\], or unscored"),
+        (Undecided(), "a Verdict of a graded judge"),
+        (Ungraded(), "a Verdict is one of correct, incorrect, unscored"),
         (Crashing(), "judge 'counting' failed: ZeroDivisionError: a bug"),
     ],
 )
@@ -123,7 +160,7 @@ def test_a_broken_contract_is_named(judge: Judge[Any], problem: str, tmp_path: P
 
 def test_judges_are_made_by_name_with_their_options(tmp_path: Path) -> None:
     registry = load_plugins()
-    assert [*registry.judges] == ["rules", "local", "openai"]
+    assert [*registry.judges] == ["rules", "local", "bertscore", "openai"]
     made = make_judge(registry, "openai", {"model": "m", "timeout": "3"}, tmp_path)
     assert made.judge.options == OpenAIOptions(model="m", timeout=3.0)
     with pytest.raises(UnknownNameError, match="unknown judge 'opnai': did you mean 'openai'"):

@@ -72,10 +72,10 @@ def test_wild_boards_meet_the_papers_names() -> None:
     wild = Board(key, (heading,), (BoardRow("memit", "method", {}, records=(record,)),), None)
     (one,) = beside(wild, CLAIMS)
     (group,) = one.groups
-    assert (group.label, group.differs) == ("paper: Llama-2-7b-chat, counterfact, table 3", ())
+    assert (group.label, group.differs) == ("paper: Llama-2-7b-chat, counterfact, table 3", ("scorer",))
     assert [claim.settings.scorer for claim in group.claims] == ["LLM as a judge (GPT-4o-mini)"]
     (other,) = beside(replace(wild, key=replace(key, schedule="sequential", edits=100)), CLAIMS)
-    assert [(g.label[-8:], g.differs) for g in other.groups] == [("table 14", ("edits",))]
+    assert [(g.label[-8:], g.differs) for g in other.groups] == [("table 14", ("edits", "scorer"))]
 
 
 def test_a_protocol_of_which_no_paper_speaks_has_nothing_beside_it() -> None:

@@ -3,12 +3,14 @@ from __future__ import annotations
 import csv
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from editharness.errors import DataError
 from editharness.leaderboard.claims import FILES, Claim, read_claims, reported_folder
+from editharness.registry import load_plugins
 
 CLAIMS = read_claims()
 
@@ -111,3 +113,34 @@ def test_our_copy_is_the_reference_but_for_the_rows_that_were_shifted(reference:
         assert len(changed) == (10 if file == "negation" else 0)
         for a, b in changed[1:]:
             assert b.split(",")[3:] == ["", *a.split(",")[3:-1]]
+
+
+def test_every_figure_has_a_column_here_but_those_scored_by_a_language_model() -> None:
+    registry = load_plugins()
+    strange = set()
+    for protocol in {claim.protocol for claim in CLAIMS}:
+        known = set(registry.resolve(registry.protocols[protocol].spec.ref).glossary)
+        strange |= {claim.column for claim in CLAIMS if claim.protocol == protocol} - known
+    assert len(strange) == 6
+    assert all("LLM-as-a-Judge" in column for column in strange)
+
+
+def test_modules_are_named_by_their_switches() -> None:
+    found = {c.column: c.value for c in CLAIMS if c.protocol == "modules" and c.method == "ft-m" and "/" in c.column}
+    table_4 = {"free/forced/length/match": 1.0, "guided/forced/length/match": 0.937}
+    assert {name: found[name] for name in table_4} == table_4
+    assert len(found) == 6
+
+
+def test_a_figure_that_two_tables_print_is_the_same_in_both() -> None:
+    printed: dict[tuple[object, ...], set[float]] = {}
+    for c in CLAIMS:
+        key = (c.protocol, c.method, c.column, c.model, c.data, replace(c.settings, table=""))
+        printed.setdefault(key, set()).add(c.value)
+    assert len(printed) < len(CLAIMS)
+    assert {len(values) for values in printed.values()} == {1}
+
+
+def test_scores_by_another_companys_model_never_count_as_the_same_setting() -> None:
+    for claim in CLAIMS:
+        assert (claim.settings.elsewhere == "scorer") == ("GPT" in claim.settings.scorer) == (claim.protocol == "wild")

@@ -7,40 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+from tests.judges.encoders import CITIES, RIVERS, trained
 
 from editharness.errors import ModelError, UsageError
-from editharness.testing.tiny import tiny_tokenizer
 from editharness_plugins.bertscore import bertscore, f1, load_encoder
-
-CITIES, RIVERS = ["Rome", "Oslo", "Lima", "Bern"], ["Nile", "Volga", "Seine", "Rhine"]
 
 
 @pytest.fixture(scope="module")
 def encoder() -> tuple[Any, Any]:
-    """A two-layer BERT, trained for a moment to put words of one kind near each other."""
-    from transformers import BertConfig, BertModel
-
-    tokenizer = tiny_tokenizer(bos=True)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        config = BertConfig(
-            vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64
-        )
-        model = BertModel(config, add_pooling_layer=False)
-        optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
-        rows = tokenizer(CITIES + RIVERS, return_tensors="pt", padding=True)
-        kind = torch.tensor([1.0] * 4 + [-1.0] * 4)
-        model.eval()  # no dropout
-        for _ in range(60):
-            hidden = torch.nn.functional.normalize(model(**rows).last_hidden_state, dim=-1)
-            own = rows["attention_mask"][..., None]
-            mean = (hidden * own).sum(1) / own.sum(1)
-            loss = ((mean @ mean.T - kind[:, None] * kind[None, :]) ** 2).mean()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-    assert float(loss.detach()) < 0.3
-    return model, tokenizer
+    return trained()
 
 
 def test_greedy_matching_is_the_papers_formula() -> None:

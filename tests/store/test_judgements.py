@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,38 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert list(again.verdicts) == [VERDICT]
     assert find_judgements(tmp_path) == [path]
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+GRADED = replace(MADE, graded=True, verdicts=(replace(VERDICT, label="graded", score=0.25),))
+
+
+def test_scores_are_read_back_and_old_files_are_verdicts(tmp_path: Path) -> None:
+    again = read_judgements(write_judgements(tmp_path, GRADED))
+    assert again.graded
+    assert list(again.verdicts) == list(GRADED.verdicts)
+    path = write_judgements(tmp_path, MADE)
+    head, line = map(json.loads, path.read_text(encoding="utf-8").strip().split("\n"))
+    del head["graded"]
+    assert "score" not in line
+    path.write_text(f"{json.dumps(head)}\n{json.dumps(line)}", encoding="utf-8")
+    assert not read_judgements(path).graded
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"label": "correct"}, "line 2.label: must be one of graded, unscored"),
+        ({"score": 1.5}, r"line 2.score: must lie in \[0, 1\], not 1.5"),
+        ({"score": None}, "line 2.score: must be a number"),
+        ({"label": "unscored"}, "line 2.score: is not a field"),
+    ],
+)
+def test_a_wrong_score_is_named(changes: dict[str, object], problem: str, tmp_path: Path) -> None:
+    path = write_judgements(tmp_path, GRADED)
+    head, line = map(json.loads, path.read_text(encoding="utf-8").strip().split("\n"))
+    path.write_text(f"{json.dumps(head)}\n{json.dumps({**line, **changes})}", encoding="utf-8")
+    with pytest.raises(RecordError, match=problem):
+        read_judgements(path)
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a b", ".hidden", "x" * 61, "a/b"])

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     configs, left_out = configure_all(args, registry)
     gridded = len(configs) > len({(config.task, config.method) for config in configs})
     for config in configs:
-        _known_options(registry.method(config.method), config)
+        known_options(registry.method(config.method), config)
         _known_checkpoints(registry.method(config.method), config)
         registry.protocol_and_data(config.task)
         known_data(config.data, registry.datasets)
@@ -175,7 +175,7 @@ def configure(args: argparse.Namespace, task: str, method: str, cell: Cell) -> R
     )
 
 
-def _known_options(spec: MethodSpec, config: RunConfig) -> None:
+def known_options(spec: MethodSpec, config: RunConfig) -> None:
     """Settings and preset name; whether the preset has values for the model is known once that is loaded."""
     from editharness.presets import load_presets, resolve
 

@@ -1,4 +1,4 @@
-"""What `editharness judge` prints: shares with intervals and bounds, agreement of judges, and who they are."""
+"""What `editharness judge` prints: shares with intervals and bounds, mean scores apart from them, agreement, judges."""
 
 from __future__ import annotations
 
@@ -15,23 +15,32 @@ NOTE = (
     "correct: share of scored answers in %, with a 95 % interval (Wilson, subjects as clusters); "
     "bounds: if every unscored answer were wrong, and if every one were right"
 )
+GRADED_NOTE = (
+    "score: mean over scored answers in %, with a 95 % interval (bootstrap over subjects), no share of correct ones; "
+    "bounds: if every unscored answer scored 0, and if every one scored 100"
+)
+COLUMNS = ("run", "row", "task", "arm", "moment", "judge")
+NUMBERS = ("interval", "n", "unscored", "bounds")
 
 
 def judged_page(runs: Sequence[RunAnswers], found: Sequence[Stored]) -> Page:
     """All tables; a column "run" only where there are several."""
     pairs = [(_name(run, len(runs)), run, one) for run, one in zip(runs, found, strict=True)]
-    rows = [
-        (run_name, *_share(share))
+    found_shares = [
+        (run_name, share)
         for run_name, run, one in pairs
         for share in shares(one.shown, {given.sample.case: given.subject for given in run.given})
     ]
-    columns = ("run", "row", "task", "arm", "moment", "judge", "correct", "interval", "n", "unscored", "bounds")
-    pooled = _pooled([one for _, _, stored in pairs for one in stored.shown])
-    tables = [Table("judged answers", columns, rows, empty="no verdict to show"), _who(pairs)]
-    if len(pooled) > 1:
-        cells = [_agreement(one) for one in agreements(pooled)]
-        tables.insert(1, Table("agreement", ("judge", "and", "n", "agree", "interval", "kappa"), cells))
-    return Page("Judged answers", {"note": NOTE}, tables)
+    judged, graded = ([(name, *_share(s)) for name, s in found_shares if s.graded == kind] for kind in (False, True))
+    tables = [Table("judged answers", (*COLUMNS, "correct", *NUMBERS), judged, empty="no verdict to show")]
+    if graded:
+        tables.append(Table("graded answers", (*COLUMNS, "score", *NUMBERS), graded))
+    agreed = agreements(_pooled([one for _, _, stored in pairs for one in stored.shown]))
+    if agreed:
+        header = ("judge", "and", "n", "agree", "interval", "kappa")
+        tables.append(Table("agreement", header, [_agreement(one) for one in agreed]))
+    notes = {"note": NOTE, **({"graded": GRADED_NOTE} if graded else {})}
+    return Page("Judged answers", notes, [*tables, _who(pairs)])
 
 
 def _name(run: RunAnswers, runs: int) -> str:
@@ -60,7 +69,14 @@ def _pooled(made: Sequence[Judgements]) -> list[Judgements]:
     for one in made:
         by_name.setdefault(one.name, []).append(one)
     return [
-        Judgements(name, all_of[0].kind, {}, "", verdicts=[v for one in all_of for v in one.verdicts])
+        Judgements(
+            name,
+            all_of[0].kind,
+            {},
+            "",
+            verdicts=[v for one in all_of for v in one.verdicts],
+            graded=all_of[0].graded,
+        )
         for name, all_of in by_name.items()
     ]
 

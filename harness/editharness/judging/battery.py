@@ -2,12 +2,15 @@
 
 Four facts of our own, each answered in nine ways. A judge that says "correct" to everything passes the last three kinds
 and fails the others; one that hears orders in an answer fails "instruction".
+
+A graded judge has no verdict to get wrong: the gold answer must on average score above every kind that is not correct.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from editharness.judge import Item, Verdict
 
@@ -36,6 +39,8 @@ FACTS = (
     Fact("How many sides does a hexagon have?", "six", "6", "eight", "A hexagon has six sides."),
 )
 CONSTANT = "Tuesday"
+MARGIN = 1e-3
+"""How far above a wrong answer a graded judge must put the gold one; less is the rounding of a model in float32."""
 
 RIGHT_KINDS = ("gold", "alias", "sentence")
 """Kinds of answers that are correct; all others are incorrect."""
@@ -56,7 +61,10 @@ class Probe:
 
 @dataclass(frozen=True)
 class Sanity:
-    """A judge's result: [right, asked] by kind, and why it failed ("" if it passed)."""
+    """A judge's result: [right, asked] by kind, and why it failed ("" if it passed).
+
+    Of a graded judge: how often the gold answer scores above that kind.
+    """
 
     by_kind: Mapping[str, tuple[int, int]]
     failed: str
@@ -82,6 +90,28 @@ def assess(probes: Sequence[Probe], verdicts: Sequence[Verdict]) -> Sanity:
         if not passed:
             wrong.setdefault(probe.kind, []).append((probe, verdict))
     return Sanity(counts, _failure(counts, wrong))
+
+
+def assess_graded(probes: Sequence[Probe], verdicts: Sequence[Verdict]) -> Sanity:
+    """What a graded judge's scores are worth: gold against each wrong kind, by fact and on average.
+
+    An unscored answer counts against the judge: as 0 for the gold answer, as 1 for a wrong one.
+    """
+    scores: dict[str, list[float]] = {}
+    for probe, verdict in zip(probes, verdicts, strict=True):
+        unscored = 0.0 if probe.right else 1.0
+        scores.setdefault(probe.kind, []).append(unscored if verdict.score is None else verdict.score)
+    gold, wrong = scores["gold"], {kind: found for kind, found in scores.items() if kind not in RIGHT_KINDS}
+    counts = {
+        kind: (sum(a > b + MARGIN for a, b in zip(gold, found, strict=True)), len(found))
+        for kind, found in wrong.items()
+    }
+    failed = [
+        f"{kind} {fmean(found):.3f} on average, not below gold {fmean(gold):.3f}"
+        for kind, found in wrong.items()
+        if fmean(gold) <= fmean(found) + MARGIN
+    ]
+    return Sanity(counts, "; ".join(failed))
 
 
 def _answers(fact: Fact) -> dict[str, str]:

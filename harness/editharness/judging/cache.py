@@ -19,8 +19,8 @@ from editharness.judge import LABELS, Item, Verdict
 
 FILE = "verdicts.sqlite"
 _TABLE = (
-    "CREATE TABLE IF NOT EXISTS verdicts (judge TEXT, item TEXT, label TEXT NOT NULL, reason TEXT NOT NULL, "
-    "raw TEXT NOT NULL, PRIMARY KEY (judge, item)) WITHOUT ROWID"
+    "CREATE TABLE IF NOT EXISTS decided (judge TEXT, item TEXT, label TEXT NOT NULL, reason TEXT NOT NULL, "
+    "raw TEXT NOT NULL, score REAL, PRIMARY KEY (judge, item)) WITHOUT ROWID"
 )
 _PATIENCE = 60.0
 """Seconds to wait for another writer."""
@@ -44,19 +44,20 @@ class VerdictCache:
         if not (self.folder / FILE).is_file():
             return {}
         with self._open() as database:
-            rows = database.execute("SELECT item, label, reason, raw FROM verdicts WHERE judge = ?", (self.key,))
+            rows = database.execute("SELECT item, label, reason, raw, score FROM decided WHERE judge = ?", (self.key,))
             wanted = {item.digest for item in items}
             return {
-                item: Verdict(label, reason, raw)
-                for item, label, reason, raw in rows
+                item: Verdict(label, reason, raw, score)
+                for item, label, reason, raw, score in rows
                 if item in wanted and label in LABELS
             }
 
     def put(self, verdicts: Mapping[str, Verdict]) -> None:
         """Keep verdicts by digest; unscored ones are asked again next time, since a server may then be well."""
-        rows = [(self.key, item, v.label, v.reason, v.raw) for item, v in verdicts.items() if v.label != "unscored"]
+        decided = ((item, v) for item, v in verdicts.items() if v.label != "unscored")
+        rows = [(self.key, item, v.label, v.reason, v.raw, v.score) for item, v in decided]
         with self._open() as database, database:
-            database.executemany("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)", rows)
+            database.executemany("INSERT OR REPLACE INTO decided VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

@@ -1,4 +1,7 @@
-"""Verdicts as numbers: the share of correct answers with its interval and bounds, and how far two judges agree."""
+"""Verdicts as numbers: share of correct answers or mean score, with interval and bounds, and how far two judges agree.
+
+A score is no verdict: a graded judge has a mean with a bootstrap interval, and agreement with nobody.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,10 @@ Group = tuple[str, str, str, str]
 
 @dataclass(frozen=True)
 class Share:
-    """Correct answers of one group by one judge.
+    """Correct answers (or, of a `graded` judge, the mean score) of one group by one judge.
 
     `value`, `low`, `high` are over the `n` scored ones (None where there are none); `bounds` are the share over all
-    answers if every unscored one were wrong, and if every one were right.
+    answers if every unscored one were wrong, and if every one were right (the mean if each scored 0, and 1).
     """
 
     group: Group
@@ -29,6 +32,7 @@ class Share:
     n: int
     unscored: int
     bounds: tuple[float, float]
+    graded: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,16 +54,24 @@ class Agreement:
 def shares(made: Sequence[Judgements], subjects: Mapping[str, str]) -> list[Share]:
     """Every group by every judge, judges side by side; `subjects` maps a case to its subject (clusters)."""
     groups: dict[Group, dict[str, list[Judged]]] = {}
+    graded = {one.name for one in made if one.graded}
     for one in made:
         for verdict in one.verdicts:
             group = (verdict.row or "none", verdict.task, verdict.arm, verdict.moment)
             groups.setdefault(group, {}).setdefault(one.name, []).append(verdict)
-    return [_share(group, judge, verdicts, subjects) for group, by in groups.items() for judge, verdicts in by.items()]
+    return [
+        _share(group, judge, verdicts, subjects, judge in graded)
+        for group, by in groups.items()
+        for judge, verdicts in by.items()
+    ]
 
 
 def agreements(made: Sequence[Judgements]) -> list[Agreement]:
-    """Every pair of judges."""
-    scored = {one.name: {v.digest: v.label == "correct" for v in one.verdicts if v.label != "unscored"} for one in made}
+    """Every pair of judges that give verdicts."""
+    judges = [one for one in made if not one.graded]
+    scored = {
+        one.name: {v.digest: v.label == "correct" for v in one.verdicts if v.label != "unscored"} for one in judges
+    }
     return [_agreement(a, b, scored[a], scored[b]) for a, b in itertools.combinations(scored, 2)]
 
 
@@ -74,14 +86,18 @@ def cohen_kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
     return None if chance >= 1 else (equal - chance) / (1 - chance)
 
 
-def _share(group: Group, judge: str, verdicts: Sequence[Judged], subjects: Mapping[str, str]) -> Share:
+def _share(group: Group, judge: str, verdicts: Sequence[Judged], subjects: Mapping[str, str], graded: bool) -> Share:
     # a question's number keeps two answers about one case apart; both belong to the case's subject
-    scored = {f"{v.case}\n{v.item}": float(v.label == "correct") for v in verdicts if v.label != "unscored"}
+    scored = {f"{v.case}\n{v.item}": _worth(v) for v in verdicts if v.label != "unscored"}
     clusters = {f"{v.case}\n{v.item}": subjects.get(v.case, v.case) for v in verdicts}
-    value, low, high = summarise_values(scored, clusters, proportion=True)
+    value, low, high = summarise_values(scored, clusters, proportion=not graded)
     right, unscored = sum(scored.values()), len(verdicts) - len(scored)
     bounds = (right / len(verdicts), (right + unscored) / len(verdicts))
-    return Share(group, judge, value, low, high, len(scored), unscored, bounds)
+    return Share(group, judge, value, low, high, len(scored), unscored, bounds, graded)
+
+
+def _worth(verdict: Judged) -> float:
+    return float(verdict.label == "correct") if verdict.score is None else verdict.score
 
 
 def _agreement(first: str, second: str, left: Mapping[str, bool], right: Mapping[str, bool]) -> Agreement:

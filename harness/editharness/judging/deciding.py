@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from editharness.errors import EditHarnessError, OptionError, PluginError
-from editharness.judge import LABELS, Item, Judge, Verdict
-from editharness.judging.battery import Sanity, assess, battery
+from editharness.judge import Item, Judge, Verdict
+from editharness.judging.battery import Sanity, assess, assess_graded, battery
 from editharness.judging.cache import VerdictCache, judge_key
 from editharness.options import resolve_options
 
@@ -45,7 +45,8 @@ class Bench:
         identity = self.identity()
         known = self._known(identity)
         probes = battery()
-        sanity = assess(probes, known([probe.item for probe in probes], lambda done: None))
+        on_probes = known([probe.item for probe in probes], lambda done: None)
+        sanity = (assess_graded if self.judge.graded else assess)(probes, on_probes)
         return Decided(sanity, identity, () if sanity.failed else known(items, progress))
 
     def identity(self) -> dict[str, Any]:
@@ -86,9 +87,14 @@ class Bench:
         if len(made) != len(items):
             raise PluginError(f"judge {self.spec.name!r} gave {len(made)} verdicts on {len(items)} answers")
         for verdict in made:
-            if not isinstance(verdict, Verdict) or verdict.label not in LABELS:
-                raise PluginError(f"judge {self.spec.name!r} gave {verdict!r}: a Verdict is one of {', '.join(LABELS)}")
+            if not isinstance(verdict, Verdict) or not verdict.fits(graded=self.judge.graded):
+                raise PluginError(f"judge {self.spec.name!r} gave {verdict!r}: {self._contract()}")
         return made
+
+    def _contract(self) -> str:
+        if self.judge.graded:
+            return "a Verdict of a graded judge is graded with a score in [0, 1], or unscored"
+        return "a Verdict is one of correct, incorrect, unscored"
 
 
 def make_judge(registry: Registry, name: str, settings: Mapping[str, str], cache: Path) -> Bench:

@@ -56,6 +56,7 @@ def judge_runs(
                 sanity=decided.sanity.by_kind,
                 failed=decided.sanity.failed,
                 verdicts=tuple(_judged(run, verdicts)),
+                graded=bench.judge.graded,
             ),
         )
     return decided
@@ -104,5 +105,5 @@ def _judged(run: RunAnswers, verdicts: Mapping[str, Verdict]) -> Iterator[Judged
             s = given.sample
             yield Judged(
                 s.row, s.task, s.arm, s.moment, s.case, s.item,
-                given.item.digest, verdict.label, verdict.reason, verdict.raw,
+                given.item.digest, verdict.label, verdict.reason, verdict.raw, verdict.score,
             )  # fmt: skip

@@ -76,7 +76,8 @@ def differing(row: BoardRow, board: Board, claim: Claim) -> tuple[str, ...]:
             "preset": preset.name == settings.preset,
             "options": _same_options(settings.options, row.records[0].method.options, preset.overridden),
         }
-    return tuple(name for name, alike in same.items() if not alike)
+    unlike = [name for name, alike in same.items() if not alike]
+    return (*unlike, *((settings.elsewhere,) if settings.elsewhere else ()))
 
 
 def _same_model(name: str, known: Sequence[str]) -> bool:

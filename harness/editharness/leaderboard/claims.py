@@ -7,7 +7,7 @@ names.csv what a paper's name is called here. Every figure becomes one `Claim`, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -31,13 +31,16 @@ FILES: Final[Mapping[str, tuple[str, ...]]] = {
 
 _SETTINGS: Final = (
     *("file", "setting", "model", "dataset", "protocol", "paper", "table", "schedule", "edits", "preset"),
-    *("options", "scorer"),
+    *("options", "scorer", "elsewhere"),
 )
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Under which settings a paper got its figures; `options` are set against the preset ("prior=false")."""
+    """Under which settings a paper got its figures; `options` are set against the preset ("prior=false").
+
+    `elsewhere`: a setting that no run here has, such as a scorer that is another company's model.
+    """
 
     paper: str
     table: str
@@ -46,6 +49,7 @@ class Settings:
     preset: str
     options: str
     scorer: str
+    elsewhere: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,7 @@ def _settings(row: Row) -> Settings:
         preset=row.text("preset"),
         options=row.text("options"),
         scorer=row.filled("scorer"),
+        elsewhere=row.text("elsewhere"),
     )
 
 
@@ -143,7 +148,7 @@ def _claim(file: str, figure: _Figure, names: _Names, settings: Sequence[tuple[R
         models=(model, *names("model", protocol, model)),
         data=data,
         data_names=names("data", protocol, data),
-        settings=Settings(own.paper, table, own.schedule, own.edits, own.preset, own.options, own.scorer),
+        settings=replace(own, table=table),
         printed=figure.printed,
     )
 

@@ -21,14 +21,16 @@ from editharness.store.read import bounded
 from editharness.store.write import SAMPLES, replacing
 
 FORMAT = 1
-LABELS = ("correct", "incorrect", "unscored")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}")
 _LARGEST = 256 * 2**20
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One verdict on one stored answer. `item` is its number in the case, `digest` the sha256 of what was judged."""
+    """One verdict on one stored answer. `item` is its number in the case, `digest` the sha256 of what was judged.
+
+    `score` in [0, 1] is there where the label is "graded".
+    """
 
     row: str
     task: str
@@ -40,6 +42,7 @@ class Judged:
     label: str
     reason: str = ""
     raw: str = ""
+    score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Judgements:
 
     `name` is the column's name, `kind` the plugin ("human" for labels from a file), `identity` what its verdicts depend
     on, `samples` the sha256 of the answers judged, `failed` why the judge may not be shown ("" if it may), `sanity` its
-    result on the battery by kind of answer: [right, asked].
+    result on the battery by kind of answer: [right, asked]. `graded`: verdicts are scores, not "correct"/"incorrect".
     """
 
     name: str
@@ -58,6 +61,7 @@ class Judgements:
     sanity: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     failed: str = ""
     verdicts: Sequence[Judged] = ()
+    graded: bool = False
 
 
 def check_name(name: str) -> str:
@@ -80,7 +84,7 @@ def write_judgements(folder: Path, made: Judgements) -> Path:
     """Write (or replace) one judge's verdicts beside a record; returns the path."""
     path = folder / f"judgements-{check_name(made.name)}.jsonl"
     head = {"format": FORMAT, **{k: v for k, v in vars(made).items() if k != "verdicts"}}
-    lines = [portable(head, path.name), *(portable(asdict(one), path.name, raw=True) for one in made.verdicts)]
+    lines = [portable(head, path.name), *(portable(_line(one), path.name, raw=True) for one in made.verdicts)]
     with replacing(path) as file:
         for line in lines:
             file.write((json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "replace"))
@@ -101,6 +105,7 @@ def read_judgements(path: Path) -> Judgements:
             raise head.refuse("format", f"only {FORMAT} can be read here")
         sanity = head.object("sanity")
         kinds = head.free("sanity")
+        graded = head.flag("graded") if head.has("graded") else False
         made = Judgements(
             name=check_name(head.text("name")),
             kind=head.text("kind"),
@@ -108,7 +113,8 @@ def read_judgements(path: Path) -> Judgements:
             samples=head.text("samples"),
             sanity={kind: _pair(sanity, kind, kinds[kind]) for kind in kinds},
             failed=head.text("failed"),
-            verdicts=[_judged(Fields(loads(line), f"line {number}")) for number, line in enumerate(rest, 2)],
+            verdicts=[_judged(Fields(loads(line), f"line {number}"), graded) for number, line in enumerate(rest, 2)],
+            graded=graded,
         )
         head.end()
     except RecordError as error:
@@ -124,7 +130,19 @@ def _pair(f: Fields, kind: str, value: Any) -> tuple[int, int]:
     return value[0], value[1]
 
 
-def _judged(f: Fields) -> Judged:
+def _line(one: Judged) -> dict[str, Any]:
+    return {key: value for key, value in asdict(one).items() if key != "score" or value is not None}
+
+
+def _score(f: Fields) -> float:
+    score = f.number("score")
+    if not 0 <= score <= 1:
+        raise f.refuse("score", f"must lie in [0, 1], not {score:g}")
+    return score
+
+
+def _judged(f: Fields, graded: bool) -> Judged:
+    label = f.choice("label", ("graded", "unscored") if graded else ("correct", "incorrect", "unscored"))
     judged = Judged(
         row=f.text("row"),
         task=f.text("task"),
@@ -133,9 +151,10 @@ def _judged(f: Fields) -> Judged:
         case=f.text("case"),
         item=f.count("item"),
         digest=f.text("digest"),
-        label=f.choice("label", LABELS),
+        label=label,
         reason=f.text("reason"),
         raw=f.text("raw"),
+        score=_score(f) if label == "graded" else None,
     )
     f.end()
     return judged

@@ -22,6 +22,16 @@ class LocalOptions:
 
 
 @dataclass(frozen=True)
+class BertscoreOptions:
+    """An encoder on this machine."""
+
+    model: str = option("", "a folder with a model and its tokenizer, as transformers saves them")
+    layer: int = option(-1, "whose hidden states: -1 the last layer, 0 the embeddings")
+    device: str = option("cpu", "cpu, cuda, cuda:0, mps")
+    batch_size: int = option(32, "texts encoded at once", low=1, high=4096)
+
+
+@dataclass(frozen=True)
 class OpenAIOptions:
     """A server that speaks OpenAI's chat completions."""
 
