@@ -1,23 +1,20 @@
-"""What is shown over the number of edits: tables, grids, plots, all from records on disk."""
+"""What is shown over the number of edits: tables and grids, all from records on disk."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import pytest
 
-from editharness.errors import RecordError, UnknownNameError
+from editharness.errors import UnknownNameError
 from editharness.leaderboard.board import Entry
 from editharness.leaderboard.grid import grid_table, grids
 from editharness.leaderboard.markdown import render, render_tables
-from editharness.leaderboard.plots import heat_map, plots, write_plots
 from editharness.leaderboard.rows import boards
 from editharness.leaderboard.series import series_tables
 from editharness.leaderboard.show import as_text, grids_as_text
-from editharness.leaderboard.svg import ticks
 from editharness.leaderboard.tables import Cell
 from editharness.store import HealthFacts, RunRecord, ScheduleFacts, read_record, verify
 from editharness.testing.records import example_columns, example_record, example_series, write_example
@@ -87,15 +84,11 @@ def test_series_are_shown_unasked_where_they_make_curves() -> None:
     )
 
 
-def test_a_hostile_name_stays_text_in_tables_and_plots() -> None:
+def test_a_hostile_name_stays_text_in_tables() -> None:
     evil = "<script>|[x](y)\x1b[31m"
     (board,) = boards([record(evil)])
     told = render([board], "x", series=True)
     assert "<script>" not in told[: told.index("### How each row was made")]  # below, commands stand in code blocks
-    for _, text in plots(board):
-        assert "<script" not in text
-        assert "\x1b" not in text
-        ET.fromstring(text)
 
 
 def test_a_collapse_is_a_badge() -> None:
@@ -147,54 +140,3 @@ def test_a_grid_as_a_file(form: str, start: str) -> None:
             "sequential", "batch:10", "batch:10", "all",
         ]  # fmt: skip
     assert render_tables([grid_table(grid) for grid in found], "me").count("| batch size") == 1
-
-
-def test_plots_are_svg_with_all_that_the_tables_have(tmp_path: Path) -> None:
-    (board,) = boards([record("memit"), record("rome")])
-    files = write_plots([board], tmp_path / "plots")
-    assert sorted(file.name.removeprefix("negation_pocket-pocket-single-50-paper-") for file in files) == [
-        "efficacy.svg", "retention-memit.svg", "retention-rome.svg", "text-loss.svg",
-    ]  # fmt: skip
-    for file in files:
-        root = ET.parse(file).getroot()
-        words = " ".join(root.itertext())
-        assert "model pocket" in words
-        assert root.get("role") == "img"
-    heat = heat_map("retention", board.methods[0], board.methods[0].series[1], board)
-    assert all(f"{value} (n=10)" in heat for value in ("60.0", "80.0", "100.0"))
-
-
-def test_nothing_is_drawn_outside_the_figure() -> None:
-    many = [record(f"method-{number:02}-with-a-long-name") for number in range(20)]
-    (board,) = boards(many)
-    for _, text in plots(board):
-        root = ET.fromstring(text)
-        width, height = float(root.attrib["width"]), float(root.attrib["height"])
-        for item in root.iter():
-            x, y = float(item.get("x", 0)), float(item.get("y", 0))
-            long = 6 * len(item.text or "") if item.tag.endswith("text") else float(item.get("width", 0))
-            left = {"middle": x - long / 2, "end": x - long}.get(item.get("text-anchor", ""), x)
-            assert 0 <= left <= left + long <= width
-            assert 0 <= y <= height
-
-
-def test_a_curve_ends_where_the_loss_is_not_finite() -> None:
-    loss = SERIES[2]
-    gone = replace(loss, points=[*loss.points[:2], replace(loss.points[2], values={})])
-    (board,) = boards([example_record("memit", ROWS, series=[gone])])
-    ((name, text),) = plots(board)
-    assert name.endswith("text-loss")
-    assert text.count("<circle") == 2
-
-
-def test_records_without_series_give_no_plots(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match="nothing over the number of edits"):
-        write_plots(boards([example_record("memit", ROWS)]), tmp_path / "plots")
-    assert not (tmp_path / "plots").exists()
-
-
-@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 525), (-3.2, 4.9), (2.5, 2.51)])
-def test_ticks_are_few_round_and_inside(low: float, high: float) -> None:
-    found = ticks(low, high)
-    assert 2 <= len(found) <= 11
-    assert all(low - 1e-9 <= value <= high + 1e-9 for value in found)

@@ -122,7 +122,8 @@ def _choose(args: argparse.Namespace, host: LocalHost, cases: Sequence[Case], re
 def _plot(
     wanted: Asked, points: Points, found: Sequence[Distance], flat: Sequence[Projection], facts: Mapping[str, Any]
 ) -> str:
-    from editharness.mechanism.charts import Group, Panel, scatter
+    from editharness.charts.points import Group, Panel, scatter
+    from editharness.charts.svg import Heading
     from editharness.mechanism.geometry import GROUPS
 
     count = len(points.cases)
@@ -136,8 +137,10 @@ def _plot(
     said = "; ".join(f"{d.pair} {d.measure} {d.mean.value:.2f}" for d in found)
     return scatter(
         panels,
-        title=f"Target values of {wanted.model}, layer {facts['layer']} ({facts['site']})",
-        description=f"PCA and t-SNE of the values of {count} facts of {wanted.data}. Means: {said}.",
+        heading=Heading(
+            f"Target values of {wanted.model}, layer {facts['layer']} ({facts['site']})",
+            f"PCA and t-SNE of the values of {count} facts of {wanted.data}. Means: {said}.",
+        ),
         note=f"{count} facts of {wanted.data} that the unedited model answers differently when negated",
     )
 

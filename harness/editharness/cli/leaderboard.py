@@ -39,7 +39,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     target = parser.add_mutually_exclusive_group()
     target.add_argument("--output", type=Path, metavar="FILE", help="write to FILE")
     target.add_argument("--check", type=Path, metavar="FILE", help="exit 1 if FILE is not what would be written")
-    target.add_argument("--plots", type=Path, metavar="FOLDER", help="draw what was measured over the edits as SVG")
+    target.add_argument(
+        "--plots", type=Path, metavar="FOLDER",
+        help="draw as SVG what the records allow: values over the edits, PN against unchanged, synthetic against WILD",
+    )  # fmt: skip
     target.add_argument(
         "--verify", action="store_true", help="recompute every record from the scores beside it; exit 1 if not so"
     )

@@ -152,16 +152,19 @@ def _title(args: argparse.Namespace, wanted: Asked) -> str:
 
 
 def _plot(found: Averages, args: argparse.Namespace, wanted: Asked, count: int) -> str:
-    from editharness.mechanism.charts import heat_map
+    from editharness.charts.heat import heat_map
+    from editharness.charts.svg import Heading
 
     role, layer, mean = found.strongest()
     return heat_map(
         [[mean.value for mean in row.layers] for row in found.effects],
         [row.role for row in found.effects],
         [str(layer) for layer in range(len(found.effects[0].layers))],
-        title=_title(args, wanted),
-        description=f"Mean indirect effect by token and layer over {count} facts of {wanted.data}. "
-        f"Largest before the last token: {role}, layer {layer}, {_interval(mean)}.",
+        heading=Heading(
+            _title(args, wanted),
+            f"Mean indirect effect by token and layer over {count} facts of {wanted.data}. "
+            f"Largest before the last token: {role}, layer {layer}, {_interval(mean)}.",
+        ),
         x_label=f"restored layer{f' (window of {args.window})' if args.window > 1 else ''}",
         legend=f"indirect effect: p(answer | restored) − p(answer | corrupted), mean of {count} facts",
     )

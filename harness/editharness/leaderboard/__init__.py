@@ -9,5 +9,5 @@ show       records on disk as text
 claims     the papers' figures as values; csv_rows reads their files
 beside     the papers' figures next to ours, with the settings that differ
 series, grid         what stands beside a board: over the number of edits, batch size x edits; tables holds both
-plots, svg           the series as SVG
+plots, wild_slope    what can be drawn of boards, and a synthetic board beside its WILD one; drawn by charts
 """

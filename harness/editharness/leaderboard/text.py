@@ -84,3 +84,17 @@ def caption(board: Board) -> str:
         f"ranked by {board.ranked_by}" if board.ranked_by else "",
     ]
     return plain(" · ".join(part for part in parts if part), 1000)
+
+
+def compared(board: Board) -> str:
+    """The same without hashes, for the line below a plot's title."""
+    key = board.key
+    preset = f", preset {key.preset}" if key.preset else ""
+    about = f"{key.protocol}, data {key.data}, model {key.model}, schedule {key.schedule}, {key.edits} edits{preset}"
+    return plain(about, 400)
+
+
+def row_label(*rows: BoardRow) -> str:
+    """A row's name as a plot shows it; a run over part of the cases says so."""
+    partial = any("partial" in row.badges for row in rows)
+    return plain(rows[0].name, 40) + (" (partial)" if partial else "")
