@@ -141,6 +141,7 @@ class EditedLM(HFLM):
             with self.timeline.at(group.place) as model, self._answering(group, model):
                 self._asked, self._group = [requests[i] for i in groups[group]], group
                 given = answer([routed[i] for i in groups[group]], disable_tqdm=True)
+            self._asked = ()
             for i, one in zip(groups[group], given, strict=True):
                 answers[i] = one
             self.progress(len(given))
@@ -194,7 +195,7 @@ class EditedLM(HFLM):
 
     def _watched(self, index: int) -> str | None:
         """The prompt of a request, as it was before any router, if the drift of its next word is wanted."""
-        doc = self._asked[index].doc or {}
+        doc = self._asked[index].doc or {} if index < len(self._asked) else {}
         return str(doc["prompt"]) if "form" in doc and find_form(doc["form"]).drifts else None
 
     @torch.no_grad()

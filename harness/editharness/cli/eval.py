@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,8 +95,7 @@ def run(args: argparse.Namespace) -> int:
         except EditHarnessError as error:
             if len(configs) == 1:
                 raise
-            where = f", {config.schedule}, {config.edits} edits" if gridded else ""
-            notice(f"{config.method} ({config.task}{where}): {error}")
+            notice(f"{config.method}{_where(config, configs)}: {error}")
     from editharness.leaderboard.show import show_grids, show_records
 
     if paths and gridded:
@@ -107,6 +106,14 @@ def run(args: argparse.Namespace) -> int:
         for path in paths:
             notice(f"record: {path}")
     return 0 if len(paths) == len(configs) else 2
+
+
+def _where(config: RunConfig, configs: Sequence[RunConfig]) -> str:
+    """What tells this run apart from the others of its method, in brackets."""
+    cell = f"{config.schedule}, {config.edits} edits"
+    cells_apart = len({(other.schedule, other.edits) for other in configs}) > 1
+    parts = [config.task] * (len({other.task for other in configs}) > 1) + [cell] * cells_apart
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def _run(config: RunConfig, registry: Registry) -> Path:

@@ -76,7 +76,10 @@ def complement(case: Case, kind: Kind) -> Pair | Refusal:
         "contrast": _contrast,
         "contradictory": _contradictory,
     }
-    return makers[kind](case, kind)
+    made = makers[kind](case, kind)
+    if isinstance(made, Pair) and any("not not" in one.prompt for one in (made.affirming, made.denying)):
+        return Refusal("negative already")
+    return made
 
 
 def complements(case: Case) -> Mapping[Kind, Pair | Refusal]:
