@@ -11,13 +11,13 @@ import torch
 from editharness.host import LocalHost
 from editharness.locate.forward import label_losses
 from editharness.models.load import load_model, weights_digest
-from editharness.models.spans import IGNORED
 from editharness.patch import apply
 from editharness.registry import load_plugins
 from editharness.testing.tiny import save_tiny
 from editharness.types import Case, Edit
 from editharness_plugins.methods.options.fine_tuning import OracleOptions
-from editharness_plugins.methods.oracle import Lessons, Oracle, divergence, lessons, looked_at, middle, row_losses, rows
+from editharness_plugins.methods.oracle import Lessons, Oracle, lessons, middle
+from editharness_plugins.methods.statements import divergence, looked_at, rows
 from editharness_plugins.methods.texts import unpack_json
 from editharness_plugins.methods.tuning import copies, running
 
@@ -117,13 +117,6 @@ def test_what_is_drawn_is_what_the_model_gets_wrong(host: LocalHost) -> None:
     assert drawn[0] > 45
 
 
-def test_losses_in_passes_of_one_length_are_those_of_every_row_alone(host: LocalHost) -> None:
-    told = rows(host, [(EDIT.prompt, "Rome"), *FORMS, (OTHER.prompt, "French")] * 9)
-    alone = [float(row_losses(host, host.model, told.select(torch.tensor([row])))) for row in range(len(told))]
-    with torch.no_grad():
-        assert row_losses(host, host.model, told).tolist() == pytest.approx(alone, rel=1e-4)
-
-
 def test_the_train_split_is_kept_as_the_unedited_model_has_it(host: LocalHost) -> None:
     """Plain prompts with the old answer, denials with another, in training wordings; no case without an old answer."""
     state = Oracle(QUICK).prepare(host, TRAIN)
@@ -145,19 +138,6 @@ def test_what_must_stay_is_held_by_the_divergence(host: LocalHost) -> None:
         with torch.no_grad():
             moved[keep] = float(divergence(host, running(host.model, tuned), near))
     assert 0 <= moved[20.0] < 0.7 * moved[0.0]
-
-
-def test_divergence_is_zero_for_the_same_weights_and_minds_no_pads(host: LocalHost) -> None:
-    weights = copies(host.model, Oracle(QUICK).parameters(host))
-    both = rows(host, [("Berlin is in", "Germany"), ("The yen is the money that is used in all of", "Japan and Tokyo")])
-    other = {name: weight + 0.05 for name, weight in weights.items()}
-    with torch.no_grad():
-        assert float(divergence(host, running(host.model, weights), both)) == pytest.approx(0, abs=1e-6)
-        joint = float(divergence(host, running(host.model, other), both))
-        parts = [both.select(torch.tensor([row])) for row in (0, 1)]
-        alone = [float(divergence(host, running(host.model, other), part)) for part in parts]
-    counts = [int((part.labels != IGNORED).sum()) for part in parts]
-    assert joint == pytest.approx(sum(x * n for x, n in zip(alone, counts, strict=True)) / sum(counts), rel=1e-3)
 
 
 def test_earlier_edits_are_trained_again_never_more_of_them_than_new_statements(host: LocalHost) -> None:

@@ -5,7 +5,7 @@ included, in wordings that no probe uses. MLPs are tuned by Adam, its rate falli
 
     mean −log p(answer | form)  +  keep · mean KL(p_before ‖ p_now)
 
-The first mean is over forms of the batch's edits and of earlier ones, those drawn most that the model gets most wrong;
+The first mean is over forms of the batch's edits and of earlier ones, drawn more often while not yet learnt;
 the second is over the answers of statements that must stay as they are: facts of the train split in the same wordings.
 One form of every edit is held back; the weights with the least loss on these are taken, and tuning stops when it no
 longer falls. What it sees beyond other methods is in its spec: `sees` the forms, `trains` for the train split.
@@ -13,31 +13,28 @@ longer falls. What it sees beyond other methods is in its spec: `sees` the forms
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
 from editharness.locate.batch import encodable
-from editharness.locate.forward import chunks
 from editharness.method import Host, Method
-from editharness.models.spans import IGNORED
 from editharness.seeing import forms
 from editharness.types import Case, Edit, State, Status, Step
 from editharness_plugins.methods.options.fine_tuning import OracleOptions
-from editharness_plugins.methods.texts import pack_json, unpack_json
-from editharness_plugins.methods.tuning import (
-    Forward,
-    Weights,
-    answer_losses,
-    copies,
-    descend,
-    finish,
-    gained,
-    parameters,
-    running,
+from editharness_plugins.methods.statements import (
+    Statement,
+    divergence,
+    looked_at,
+    readable,
+    row_losses,
+    rows,
+    statements,
 )
+from editharness_plugins.methods.texts import pack_json
+from editharness_plugins.methods.tuning import Forward, Weights, copies, descend, finish, gained, parameters, running
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,10 +42,6 @@ if TYPE_CHECKING:
     from editharness.models.spans import Prompts
 
 TOLD, KEPT = "statements", "kept"
-BUDGET = 256
-"""Tokens per forward pass, pads included: rows of one length go together, and little is padding."""
-Statement = tuple[str, str]
-"""A prompt and its answer."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +99,8 @@ class Oracle(Method[OracleOptions]):
     def loss(self, host: Host, forward: Forward, lessons: Lessons, hard: Tensor) -> Tensor:
         """The objective on rows drawn anew; `hard` [trained rows], by which they are drawn, learns what they cost."""
         o = self.options
-        drawn = torch.multinomial(
-            hard.nan_to_num(1.0).clamp(o.floor, 100.0), min(o.batch_size, len(hard)), generator=host.rng
-        )
+        wrong = hard.nan_to_num(1.0).clamp(o.floor, 1.0)
+        drawn = torch.multinomial(wrong, min(o.batch_size, len(hard)), generator=host.rng)
         losses = row_losses(host, forward, lessons.trained.select(drawn))
         hard[drawn] = losses.detach().to(hard.device)
         if not o.keep or lessons.kept is None:
@@ -143,57 +135,6 @@ def lessons(host: Host, edits: Sequence[Edit], earlier: Sequence[Statement], kep
     again = torch.randperm(len(earlier), generator=host.rng)[: len(trained)].tolist()
     trained += [earlier[i] for i in again]
     return Lessons(rows(host, trained), rows(host, held), rows(host, kept) if kept else None)
-
-
-def statements(state: State, name: str) -> list[Statement]:
-    """The statements that a state holds under a name; none where it does not."""
-    return [(str(prompt), str(answer)) for prompt, answer in unpack_json(state[name])] if name in state else []
-
-
-def as_edits(said: Sequence[Statement]) -> list[Edit]:
-    """Statements as edits; the whole prompt stands for the subject, which nothing here looks at."""
-    return [Edit("statement", prompt, (0, len(prompt)), answer) for prompt, answer in said]
-
-
-def readable(host: Host, said: Sequence[Statement]) -> bool:
-    """Whether the model can read all these statements."""
-    return not encodable(host, as_edits(said))[1]
-
-
-def rows(host: Host, said: Sequence[Statement]) -> Prompts:
-    """A row per statement."""
-    return host.encode(as_edits(said))
-
-
-def looked_at(host: Host, weights: Weights, prompts: Prompts) -> Tensor:
-    """The loss of every row with these weights [rows], on the CPU; nothing is learnt."""
-    with torch.no_grad():
-        return row_losses(host, running(host.model, weights), prompts).cpu()
-
-
-def passes(prompts: Prompts) -> Iterator[Tensor]:
-    """Rows that go through the model together, by index."""
-    return (torch.tensor(part) for part in chunks(prompts.mask.sum(dim=1).tolist(), BUDGET))
-
-
-def row_losses(host: Host, forward: Forward, prompts: Prompts) -> Tensor:
-    """−log p of the answer, mean over its tokens, per row [rows]."""
-    parts = list(passes(prompts))
-    losses = torch.cat([answer_losses(host, forward, prompts.select(part)) for part in parts])
-    return losses[torch.cat(parts).argsort()]
-
-
-def divergence(host: Host, forward: Forward, prompts: Prompts) -> Tensor:
-    """KL(p_before ‖ p_now) at every token of the answers, mean."""
-    apart = []
-    for part in passes(prompts):
-        near = prompts.select(part).to(host.device)
-        inputs, asked = {"input_ids": near.ids, "attention_mask": near.mask, "use_cache": False}, near.labels != IGNORED
-        with torch.no_grad():
-            was = host.model(**inputs).logits[asked].float().log_softmax(dim=-1)
-        now = forward(**inputs).logits[asked].float().log_softmax(dim=-1)
-        apart.append((was.exp() * (was - now)).sum(dim=-1))
-    return torch.cat(apart).mean()
 
 
 def middle(layers: int) -> tuple[int, ...]:
