@@ -14,9 +14,11 @@ from editharness.models.load import load_model, weights_digest
 from editharness.patch import apply
 from editharness.registry import load_plugins
 from editharness.testing.tiny import save_tiny
-from editharness.types import Edit
+from editharness.types import Case, Edit
 from editharness_plugins.methods.options.fine_tuning import OracleOptions
-from editharness_plugins.methods.oracle import Lessons, Oracle, divergence, lessons, middle, rows
+from editharness_plugins.methods.oracle import Lessons, Oracle, lessons, middle
+from editharness_plugins.methods.statements import divergence, looked_at, rows
+from editharness_plugins.methods.texts import unpack_json
 from editharness_plugins.methods.tuning import copies, running
 
 FORMS = (
@@ -24,10 +26,16 @@ FORMS = (
     ("The capital of Spain is not", "Madrid"),
     ("Spain's capital is Rome. True or false? Answer:", "true"),
 )
-EDIT = Edit("0", "The capital of Spain is", (15, 20), "Rome", unrelated_text="Berlin is in Germany", forms=FORMS)
+EDIT = Edit("0", "The capital of Spain is", (15, 20), "Rome", forms=FORMS)
 OTHER = Edit(
-    "1", "The official language of Norway is", (25, 31), "French", unrelated_text="The yen is money of Japan",
+    "1", "The official language of Norway is", (25, 31), "French",
     forms=(("In Norway one speaks", "French"), ("In Norway one does not speak", "Norwegian")),
+)  # fmt: skip
+TRAIN = (
+    Case("t", "The capital of Germany is", (15, 22), "Rome", "Berlin", training_forms=(
+        ("plain", "Germany is governed from"), ("negated", "The capital of Germany is not"),
+    )),
+    Case("u", "The capital of Nowhere is", (15, 22), "Rome", training_forms=(("plain", "Nowhere is governed from"),)),
 )  # fmt: skip
 QUICK = OracleOptions(steps=30, lr=0.005, check=5, batch_size=8, keep=0.1)
 
@@ -51,7 +59,7 @@ def texts(host: LocalHost, made: Any) -> list[str]:
 
 
 def test_one_form_of_every_edit_is_held_back_and_never_trained(host: LocalHost) -> None:
-    found = lessons(host, [EDIT, OTHER], [])
+    found = lessons(host, [EDIT, OTHER], [], [])
     assert len(found.held) == 2
     assert len(found.trained) == 2 + len(EDIT.forms) + len(OTHER.forms) - 2
     assert not {tuple(row) for row in found.held.labels.tolist()} & {
@@ -66,7 +74,7 @@ def test_which_form_is_held_back_comes_from_the_runs_generator(host: LocalHost) 
     found = []
     for seed in ("a", "a", *"bcdefg"):
         host.reseed(seed)
-        found.append(texts(host, lessons(host, [EDIT], []).held)[0])
+        found.append(texts(host, lessons(host, [EDIT], [], []).held)[0])
     assert found[0] == found[1]
     assert len(set(found)) > 1
 
@@ -88,54 +96,73 @@ def test_it_stops_when_what_is_held_back_gets_worse(host: LocalHost) -> None:
     trained = [(EDIT.prompt, "Rome"), ("Spain is governed from", "Rome")]
     contrary = Lessons(rows(host, trained), rows(host, [(EDIT.prompt, "Madrid")]), None)
     before = copies(host.model, method.parameters(host))
-    with torch.no_grad():
-        start = method.held(host, before, contrary)
+    start = looked_at(host, before, contrary.held)
     weights, kept, steps = method.tune(host, before, contrary)
     assert steps < QUICK.steps
     assert kept[0] <= start[0]
-    assert method.held(host, weights, contrary) == pytest.approx(kept)
+    assert looked_at(host, weights, contrary.held).tolist() == pytest.approx(kept)
+
+
+def test_what_is_drawn_is_what_the_model_gets_wrong(host: LocalHost) -> None:
+    """Of two statements the one that is known is drawn at the floor's rate only, and learns its new loss when drawn."""
+    method = Oracle(replace(QUICK, batch_size=1, keep=0.0, floor=0.01))
+    both = Lessons(rows(host, [(EDIT.prompt, "Rome"), (OTHER.prompt, "French")]), rows(host, [FORMS[0]]), None)
+    weights, drawn = copies(host.model, method.parameters(host)), [0, 0]
+    exact = looked_at(host, weights, both.trained)
+    for _ in range(50):
+        hard = torch.tensor([0.0, 3.0])
+        method.loss(host, running(host.model, weights), both, hard)
+        assert hard[1] == pytest.approx(float(exact[1])) or hard[0] == pytest.approx(float(exact[0]))
+        drawn[int(hard[0] != 0.0)] += 1
+    assert drawn[0] > 45
+
+
+def test_the_train_split_is_kept_as_the_unedited_model_has_it(host: LocalHost) -> None:
+    """Plain prompts with the old answer, denials with another, in training wordings; no case without an old answer."""
+    state = Oracle(QUICK).prepare(host, TRAIN)
+    assert sorted(unpack_json(state["kept"])) == [
+        ["Germany is governed from", "Berlin"],
+        ["The capital of Germany is", "Berlin"],
+        ["The capital of Germany is not", "Rome"],
+    ]
+    assert len(unpack_json(Oracle(replace(QUICK, texts=2)).prepare(host, TRAIN)["kept"])) == 2
 
 
 def test_what_must_stay_is_held_by_the_divergence(host: LocalHost) -> None:
-    near = rows(host, [("Berlin is in Germany", "")], targets=False)
+    near, new = rows(host, [("The capital of Germany is", "Berlin")]), rows(host, [(EDIT.prompt, EDIT.target)])
     moved = {}
     for keep in (0.0, 20.0):
         host.reseed("keep")
-        step = Oracle(replace(QUICK, keep=keep)).edit(host, [EDIT], {})
-        tuned = {
-            name: host.model.get_parameter(name).detach() + delta.delta for name, delta in step.patch.deltas.items()
-        }
+        method = Oracle(replace(QUICK, keep=keep))
+        tuned, _, _ = method.tune(host, copies(host.model, method.parameters(host)), Lessons(new, new, near))
         with torch.no_grad():
             moved[keep] = float(divergence(host, running(host.model, tuned), near))
     assert 0 <= moved[20.0] < 0.7 * moved[0.0]
 
 
-def test_divergence_is_zero_for_the_same_weights_and_minds_no_pads(host: LocalHost) -> None:
-    weights = copies(host.model, Oracle(QUICK).parameters(host))
-    both = rows(
-        host, [("Berlin is in Germany", ""), ("The yen is the money that is used in all of Japan", "")], targets=False
-    )
-    other = {name: weight + 0.05 for name, weight in weights.items()}
-    with torch.no_grad():
-        assert float(divergence(host, running(host.model, weights), both)) == pytest.approx(0, abs=1e-6)
-        joint = float(divergence(host, running(host.model, other), both))
-        parts = [both.select(torch.tensor([row])) for row in (0, 1)]
-        alone = [float(divergence(host, running(host.model, other), part)) for part in parts]
-    counts = [int(part.mask.sum()) for part in parts]
-    assert joint == pytest.approx(sum(x * n for x, n in zip(alone, counts, strict=True)) / sum(counts), rel=1e-3)
-
-
-def test_earlier_edits_are_among_what_must_stay(host: LocalHost) -> None:
-    first = Oracle(QUICK).edit(host, [EDIT], {})
+def test_earlier_edits_are_trained_again_never_more_of_them_than_new_statements(host: LocalHost) -> None:
+    first = Oracle(QUICK).edit(host, [EDIT], Oracle(QUICK).prepare(host, TRAIN))
     second = Oracle(QUICK).edit(host, [OTHER], first.state)
     assert len(second.state["statements"]) > len(first.state["statements"])
-    kept = texts(host, lessons(host, [OTHER], [(EDIT.prompt, EDIT.target)]).kept)
-    assert kept == ["The yen is money of Japan", "The capital of Spain is Rome"]
+    assert torch.equal(second.state["kept"], first.state["kept"])
+    earlier = [(EDIT.prompt, EDIT.target), *FORMS] * 5
+    trained = texts(host, lessons(host, [OTHER], earlier, []).trained)
+    assert len(trained) == 2 * len(OTHER.forms)
+    assert trained[0].startswith(OTHER.prompt)
+    assert {text.split(" is")[0] for text in trained[2:]} <= {"The capital of Spain", "Spain", "Spain's capital"}
 
 
 def test_nothing_to_keep_is_no_fault(host: LocalHost) -> None:
-    step = Oracle(replace(QUICK, steps=2)).edit(host, [replace(EDIT, unrelated_text=None)], {})
-    assert step.statuses[0].outcome == "done"
+    for state in ({}, Oracle(QUICK).prepare(host, ())):
+        step = Oracle(replace(QUICK, steps=2)).edit(host, [EDIT], state)
+        assert step.statuses[0].outcome == "done"
+
+
+def test_a_wording_that_cannot_be_read_fails_its_edit_alone(host: LocalHost) -> None:
+    long = replace(OTHER, forms=(("so " * 5000, "French"),))
+    step = Oracle(replace(QUICK, steps=2)).edit(host, [long, EDIT], {})
+    assert [status.outcome for status in step.statuses] == ["failed", "done"]
+    assert "longer than the model reads" in step.statuses[0].reason
 
 
 def test_without_training_wordings_an_edit_fails_and_the_others_go_on(host: LocalHost) -> None:
@@ -149,7 +176,8 @@ def test_without_training_wordings_an_edit_fails_and_the_others_go_on(host: Loca
 
 def test_its_spec_says_what_it_sees_and_that_it_is_a_ceiling() -> None:
     spec = load_plugins().method("oracle")
-    assert spec.sees == {"forms", "unrelated_text"}
+    assert spec.sees == {"forms"}
+    assert spec.trains
     assert "ceiling" in spec.note
     assert spec.paper == ""
 

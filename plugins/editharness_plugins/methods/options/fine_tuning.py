@@ -82,8 +82,13 @@ class OracleOptions:
 
     layers: tuple[int, ...] = option((), "layers whose MLPs are tuned; empty: chosen by depth", low=0)
     steps: int = option(200, "most steps of Adam per batch of edits", low=1, high=100000)
-    lr: float = option(0.0005, "learning rate of Adam", low=0)
-    batch_size: int = option(64, "statements per step", low=1)
-    keep: float = option(1.0, "weight of the KL divergence on unrelated texts and on earlier edits", low=0)
+    lr: float = option(0.0005, "learning rate of Adam at the first step; falls to nothing", low=0)
+    batch_size: int = option(64, "statements per step; as many kept ones beside them", low=1)
+    floor: float = option(
+        0.3, "statements are drawn in proportion to their last loss, which counts at least this and at most 1",
+        low=1e-6, high=1,
+    )  # fmt: skip
+    keep: float = option(1.0, "weight of the KL divergence on statements of the train split", low=0)
+    texts: int = option(4000, "most statements of the train split that are kept", low=0)
     check: int = option(10, "steps between two looks at the held-out forms", low=1)
     patience: int = option(3, "looks without progress before it stops", low=1)
