@@ -16,7 +16,8 @@ from editharness.testing.tiny import FAMILIES
 from editharness.types import MethodSpec
 
 QUICK = ("llama", "gpt2")
-"""BOS and gated MLPs; Conv1D and a tied head. The other families are slow tests."""
+"""BOS and gated MLPs; Conv1D and a tied head. The other families are long tests."""
+SAMPLE = ("none", "memit", "grace")
 
 PLUGIN = Path(__file__).parents[1] / "plugin_package"
 
@@ -85,7 +86,14 @@ def waived(spec: MethodSpec, family: str) -> dict[str, str]:
 def pairs() -> Iterator[Any]:
     for name in REGISTRY.methods:
         for family in FAMILIES:
-            yield pytest.param(name, family, marks=() if family in QUICK else pytest.mark.slow, id=f"{name}-{family}")
+            yield pytest.param(name, family, marks=_tier(name, family), id=f"{name}-{family}")
+
+
+def _tier(name: str, family: str) -> tuple[pytest.MarkDecorator, ...]:
+    """A few methods at once, every method on two families in every CI run, the other families in the long suites."""
+    if family not in QUICK:
+        return (pytest.mark.slow, pytest.mark.long)
+    return () if name in SAMPLE else (pytest.mark.slow,)
 
 
 @pytest.fixture(scope="session")

@@ -108,7 +108,8 @@ def seen(report: Report, check: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "family", [f if f in ("llama", "gpt2") else pytest.param(f, marks=pytest.mark.slow) for f in FAMILIES]
+    "family",
+    [f if f in ("llama", "gpt2") else pytest.param(f, marks=(pytest.mark.slow, pytest.mark.long)) for f in FAMILIES],
 )
 @pytest.mark.parametrize(("name", "fields"), [("Sound", {}), ("InAModule", MODULES), ("Trained", TRAINS)])
 def test_a_sound_method_passes(name: str, fields: Mapping[str, Any], family: str, spec: Any, bench: Bench) -> None:
