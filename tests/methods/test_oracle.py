@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from editharness.errors import MethodError
 from editharness.host import LocalHost
 from editharness.locate.forward import label_losses
 from editharness.models.load import load_model, weights_digest
@@ -161,10 +162,12 @@ def test_what_follows_a_kept_answer_is_kept_too(host: LocalHost) -> None:
     assert int(kept.labels[0, last]) != IGNORED
 
 
-def test_nothing_to_keep_is_no_fault(host: LocalHost) -> None:
-    for state in ({}, Oracle(QUICK).prepare(host, ())):
-        step = Oracle(replace(QUICK, steps=2)).edit(host, [EDIT], state)
-        assert step.statuses[0].outcome == "done"
+def test_nothing_to_keep_is_no_fault_of_an_edit_but_of_the_training(host: LocalHost) -> None:
+    step = Oracle(replace(QUICK, steps=2)).edit(host, [EDIT], {})
+    assert step.statuses[0].outcome == "done"
+    for train in ((), TRAIN[1:]):
+        with pytest.raises(MethodError, match="at least 1 with its answer"):
+            Oracle(QUICK).prepare(host, train)
 
 
 def test_a_wording_that_cannot_be_read_fails_its_edit_alone(host: LocalHost) -> None:

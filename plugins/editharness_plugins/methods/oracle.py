@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from editharness.errors import MethodError
 from editharness.locate.batch import encodable
 from editharness.method import Host, Method
 from editharness.seeing import forms
@@ -58,8 +59,10 @@ class Oracle(Method[OracleOptions]):
     """Fine-tuning on the facts in all their forms."""
 
     def prepare(self, host: Host, train: Sequence[Case]) -> State:
-        """What must stay as it is: statements of the train split, as true of the unedited model, drawn by lot."""
+        """What must stay: statements of the train split, as true of the unedited model, by lot; raises MethodError."""
         told = [(case, forms(case, negated=True)) for case in train if case.old]
+        if not told:
+            raise MethodError("the oracle keeps facts of the train split: give at least 1 with its answer")
         found = [statement for case, said in told for statement in ((case.prompt, case.old), *said)]
         lot = torch.randperm(len(found), generator=host.rng)[: self.options.texts].tolist()
         return {KEPT: pack_json([found[i] for i in lot if readable(host, [found[i]])])}
