@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import torch
 
+from editharness.errors import MethodError
 from editharness.host import LocalHost
 from editharness.locate.forward import label_losses
 from editharness.models.load import load_model, weights_digest
+from editharness.models.spans import IGNORED
 from editharness.patch import apply
 from editharness.registry import load_plugins
 from editharness.testing.tiny import save_tiny
@@ -152,10 +154,20 @@ def test_earlier_edits_are_trained_again_never_more_of_them_than_new_statements(
     assert {text.split(" is")[0] for text in trained[2:]} <= {"The capital of Spain", "Spain", "Spain's capital"}
 
 
-def test_nothing_to_keep_is_no_fault(host: LocalHost) -> None:
-    for state in ({}, Oracle(QUICK).prepare(host, ())):
-        step = Oracle(replace(QUICK, steps=2)).edit(host, [EDIT], state)
-        assert step.statuses[0].outcome == "done"
+def test_what_follows_a_kept_answer_is_kept_too(host: LocalHost) -> None:
+    """The rows hold the whole answer, and ask for a token behind it: an edit must not change where answers end."""
+    kept = lessons(host, [EDIT], [], [("The capital of Germany is", "Berlin")]).kept
+    assert texts(host, kept)[0].startswith("The capital of Germany is Berlin")
+    last = int(kept.mask[0].sum()) - 1
+    assert int(kept.labels[0, last]) != IGNORED
+
+
+def test_nothing_to_keep_is_no_fault_of_an_edit_but_of_the_training(host: LocalHost) -> None:
+    step = Oracle(replace(QUICK, steps=2)).edit(host, [EDIT], {})
+    assert step.statuses[0].outcome == "done"
+    for train in ((), TRAIN[1:]):
+        with pytest.raises(MethodError, match="at least 1 with its answer"):
+            Oracle(QUICK).prepare(host, train)
 
 
 def test_a_wording_that_cannot_be_read_fails_its_edit_alone(host: LocalHost) -> None:

@@ -6,7 +6,8 @@ included, in wordings that no probe uses. MLPs are tuned by Adam, its rate falli
     mean −log p(answer | form)  +  keep · mean KL(p_before ‖ p_now)
 
 The first mean is over forms of the batch's edits and of earlier ones, drawn more often while not yet learnt;
-the second is over the answers of statements that must stay as they are: facts of the train split in the same wordings.
+the second is over the answers, and what follows them, of statements that must stay: facts of the train split in the
+same wordings.
 One form of every edit is held back; the weights with the least loss on these are taken, and tuning stops when it no
 longer falls. What it sees beyond other methods is in its spec: `sees` the forms, `trains` for the train split.
 """
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from editharness.errors import MethodError
 from editharness.locate.batch import encodable
 from editharness.method import Host, Method
 from editharness.seeing import forms
@@ -57,8 +59,10 @@ class Oracle(Method[OracleOptions]):
     """Fine-tuning on the facts in all their forms."""
 
     def prepare(self, host: Host, train: Sequence[Case]) -> State:
-        """What must stay as it is: statements of the train split, as true of the unedited model, drawn by lot."""
+        """What must stay: statements of the train split, as true of the unedited model, by lot; raises MethodError."""
         told = [(case, forms(case, negated=True)) for case in train if case.old]
+        if not told:
+            raise MethodError("the oracle keeps facts of the train split: give at least 1 with its answer")
         found = [statement for case, said in told for statement in ((case.prompt, case.old), *said)]
         lot = torch.randperm(len(found), generator=host.rng)[: self.options.texts].tolist()
         return {KEPT: pack_json([found[i] for i in lot if readable(host, [found[i]])])}
@@ -134,7 +138,9 @@ def lessons(host: Host, edits: Sequence[Edit], earlier: Sequence[Statement], kep
         trained += [(edit.prompt, edit.target), *edit.forms[:lot], *edit.forms[lot + 1 :]]
     again = torch.randperm(len(earlier), generator=host.rng)[: len(trained)].tolist()
     trained += [earlier[i] for i in again]
-    return Lessons(rows(host, trained), rows(host, held), rows(host, kept) if kept else None)
+    # with a stop behind, so that what follows the answer, its end above all, must stay as well
+    ended = [(prompt, f"{answer}.") for prompt, answer in kept]
+    return Lessons(rows(host, trained), rows(host, held), rows(host, ended) if kept else None)
 
 
 def middle(layers: int) -> tuple[int, ...]:
