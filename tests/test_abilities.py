@@ -12,6 +12,8 @@ from editharness.cli import main
 from editharness.errors import UnknownNameError, UsageError
 from editharness.registry import load_plugins
 
+pytestmark = pytest.mark.slow
+
 
 def test_presets_are_written_out_and_each_name_stands_once() -> None:
     assert ability_names("pocket, piqa,pocket_text") == (*PRESETS["pocket"], "piqa")

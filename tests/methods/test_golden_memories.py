@@ -26,6 +26,8 @@ from editharness_plugins.methods.grace import Grace
 from editharness_plugins.methods.options.memories import GraceOptions, WiseOptions
 from editharness_plugins.methods.wise import Wise
 
+pytestmark = pytest.mark.slow
+
 
 def site(golden: Golden) -> dict[str, Any]:
     (name,) = golden.hparams["inner_params"]

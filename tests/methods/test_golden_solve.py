@@ -19,6 +19,8 @@ from editharness_plugins.methods.memit import Memit
 from editharness_plugins.methods.prune import Prune, restrained
 from editharness_plugins.methods.rect import Rect
 
+pytestmark = pytest.mark.slow
+
 ALPHAEDITS = (
     "AlphaEdit_T1_n10", "AlphaEdit_T6_n10", "orig-AlphaEdit-AlphaEdit_T1_n10", "orig-AlphaEdit-AlphaEdit_T6_n10",
 )  # fmt: skip

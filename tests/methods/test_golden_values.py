@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 import torch
 from tests.methods.conftest import Golden, assert_values, change, error
 from torch import Tensor
@@ -17,6 +18,8 @@ from editharness.models.spans import IGNORED, Prompts, encode_text, essence_prom
 from editharness.patch import WeightPatch
 from editharness.types import Edit
 from editharness_plugins.methods.pmet import Pmet
+
+pytestmark = pytest.mark.slow
 
 AMPLIFIED = (2, 4, 9)
 """Edits of the Llama file whose search amplifies rounding: their values move by 5e-4 to 7e-3 when an edit is searched

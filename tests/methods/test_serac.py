@@ -25,6 +25,8 @@ from editharness_plugins.methods.serac import ScopedEdits, Serac
 from editharness_plugins.methods.serac_models import scope_loss, scores, vectors
 from editharness_plugins.methods.serac_training import Learner, lessons, schedule
 
+pytestmark = pytest.mark.slow
+
 SMALL: dict[str, Any] = {"hidden": 16, "layers": 1, "heads": 2, "width": 48, "batch_size": 32}
 SCOPED = SeracOptions(steps=180, scope_lr=0.03, **SMALL)
 Start = tuple[LocalHost, State]
