@@ -101,8 +101,7 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
     timeline = Timeline(loaded.model, host.masters, digest=loaded.digest)
     with clock.phase("training"):
         report.stage(f"{config.method}: training" if spec.trains else "editing")
-        method = cast("Method[Any]", registry.resolve(spec.ref)(resolved.options))
-        prepared = prepare(registry.methods[config.method], method, host, train.cases, cache_folder())
+        prepared = _prepared(config.method, resolved, registry, host, train)
     arms = _write_arms(
         _editors(registry, config, spec, resolved, effective, prepared.state),
         {name: show_arms(protocol.arms(cases), cases, registry.method(name).sees, train.cases)
@@ -126,14 +125,24 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
         raise MethodError(f"method {config.method!r} did not leave the model as it found it")
     answers = rows_of(answered, asked, cases[: config.limit], tuple(arms), protocol)
     series = dict(series_of(protocol, answers, cases[: config.limit]))
-    lost = text_loss({name: arm.readings for name, arm in own.items()})
-    series[config.method] = (*series.get(config.method, ()), *lost, *beside)
+    series[config.method] = (*series.get(config.method, ()), *_text_loss(own), *beside)
     return Outcome(
         config, spec, resolved, protocol_spec, protocol.digest(), protocol.ranked_by, data, selection, cases,
         train, prepared, loaded, digest_after, effective, own, columns_of(protocol, answers, cases[: config.limit]),
         series, gauge, loaded.tokenizer.chat_template if asked.chat else None, protocol.controls, answers,
         clock.seconds, peak_memory(),
     )  # fmt: skip
+
+
+def _prepared(name: str, resolved: Resolved, registry: Registry, host: LocalHost, train: Train) -> Prepared:
+    """What the method makes of its training cases, or has made of them before."""
+    entry = registry.methods[name]
+    method = cast("Method[Any]", registry.resolve(entry.spec.ref)(resolved.options))
+    return prepare(entry, method, host, train.cases, cache_folder())
+
+
+def _text_loss(arms: Mapping[str, Arm]) -> Sequence[Series]:
+    return text_loss({name: arm.readings for name, arm in arms.items()})
 
 
 def _checkpoints(config: RunConfig, effective: Schedule, protocol: EvalProtocol) -> Checkpoints:
