@@ -19,6 +19,12 @@ from editharness.store.judgements import (
 )
 from editharness.store.samples import Sample, read_samples
 
+
+def gz(data: bytes) -> bytes:
+    """The same bytes every time, so that tests that run side by side have the same names."""
+    return gzip.compress(data, mtime=0)
+
+
 VERDICT = Judged("rome", "wild_pocket", "positive", "final", "case-1", 0, "d" * 64, "correct", "why", "raw \u2028 ✓")
 MADE = Judgements("big", "openai", {"model": "m"}, "s" * 64, {"gold": (4, 4)}, "", (VERDICT,))
 SAMPLE = {"row": "rome", "task": "t", "arm": "a", "moment": "final", "case": "c", "item": 0, "scores": {}, "text": "x"}
@@ -103,7 +109,7 @@ def packed(folder: Path, data: bytes) -> Path:
 
 def test_stored_answers_are_read(tmp_path: Path) -> None:
     lines = [SAMPLE, {**SAMPLE, "text": None, "item": 3}]
-    packed(tmp_path, gzip.compress("\n".join(map(json.dumps, lines)).encode()))
+    packed(tmp_path, gz("\n".join(map(json.dumps, lines)).encode()))
     assert list(read_samples(tmp_path)) == [
         Sample("rome", "t", "a", "final", "c", 0, "x"),
         Sample("rome", "t", "a", "final", "c", 3, None),
@@ -114,11 +120,11 @@ def test_stored_answers_are_read(tmp_path: Path) -> None:
     ("data", "problem"),
     [
         (b"not gzip", "not a whole gzip file"),
-        (gzip.compress(json.dumps(SAMPLE).encode())[:-12], "not a whole gzip file"),
-        (gzip.compress(b"{]"), "not JSON"),
-        (gzip.compress(json.dumps({**SAMPLE, "text": 3}).encode()), "line 1.text: must be text"),
-        (gzip.compress(json.dumps({**SAMPLE, "more": 3}).encode()), "line 1.more: is not a field"),
-        (gzip.compress(b" " * (2**20 + 10)), "a line is longer than 1 MiB"),
+        (gz(json.dumps(SAMPLE).encode())[:-12], "not a whole gzip file"),
+        (gz(b"{]"), "not JSON"),
+        (gz(json.dumps({**SAMPLE, "text": 3}).encode()), "line 1.text: must be text"),
+        (gz(json.dumps({**SAMPLE, "more": 3}).encode()), "line 1.more: is not a field"),
+        (gz(b" " * (2**20 + 10)), "a line is longer than 1 MiB"),
     ],
 )
 def test_stored_answers_that_cannot_be_read(data: bytes, problem: str, tmp_path: Path) -> None:
