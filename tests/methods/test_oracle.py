@@ -113,7 +113,7 @@ def test_what_is_drawn_is_what_the_model_gets_wrong(host: LocalHost) -> None:
     exact = looked_at(host, weights, both.trained)
     for _ in range(50):
         hard = torch.tensor([0.0, 3.0])
-        method.loss(host, running(host.model, weights), both, hard)
+        method.loss(host, host.model, running(host.model, weights), both, hard)
         assert hard[1] == pytest.approx(float(exact[1])) or hard[0] == pytest.approx(float(exact[0]))
         drawn[int(hard[0] != 0.0)] += 1
     assert drawn[0] > 45
@@ -138,7 +138,7 @@ def test_what_must_stay_is_held_by_the_divergence(host: LocalHost) -> None:
         method = Oracle(replace(QUICK, keep=keep))
         tuned, _, _ = method.tune(host, copies(host.model, method.parameters(host)), Lessons(new, new, near))
         with torch.no_grad():
-            moved[keep] = float(divergence(host, running(host.model, tuned), near))
+            moved[keep] = float(divergence(host, host.model, running(host.model, tuned), near))
     assert 0 <= moved[20.0] < 0.7 * moved[0.0]
 
 

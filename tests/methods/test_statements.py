@@ -38,10 +38,10 @@ def test_divergence_is_zero_for_the_same_weights_and_minds_no_pads(host: LocalHo
     both = rows(host, [("Berlin is in", "Germany"), ("The yen is the money that is used in all of", "Japan and Tokyo")])
     other = {name: weight + 0.05 for name, weight in weights.items()}
     with torch.no_grad():
-        assert float(divergence(host, running(host.model, weights), both)) == pytest.approx(0, abs=1e-6)
-        joint = float(divergence(host, running(host.model, other), both))
+        assert float(divergence(host, host.model, running(host.model, weights), both)) == pytest.approx(0, abs=1e-6)
+        joint = float(divergence(host, host.model, running(host.model, other), both))
         parts = [both.select(torch.tensor([row])) for row in (0, 1)]
-        alone = [float(divergence(host, running(host.model, other), part)) for part in parts]
+        alone = [float(divergence(host, host.model, running(host.model, other), part)) for part in parts]
     counts = [int((part.labels != IGNORED).sum()) for part in parts]
     assert joint == pytest.approx(sum(x * n for x, n in zip(alone, counts, strict=True)) / sum(counts), rel=1e-3)
 

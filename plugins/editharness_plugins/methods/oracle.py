@@ -3,7 +3,7 @@
 The remedy that arXiv 2510.00625 suggests: the fact is trained in all its forms, complementary negative statements
 included, in wordings that no probe uses. MLPs are tuned by Adam, its rate falling to nothing, on
 
-    mean −log p(answer | form)  +  keep · mean KL(p_before ‖ p_now)
+    mean −log p(answer | form)  +  keep · mean KL(p_unedited ‖ p_now)
 
 The first mean is over forms of the batch's edits and of earlier ones, drawn more often while not yet learnt;
 the second is over the answers, and what follows them, of statements that must stay: facts of the train split in the
@@ -84,10 +84,11 @@ class Oracle(Method[OracleOptions]):
         o, weights = self.options, {name: weight.clone().requires_grad_() for name, weight in before.items()}
         optimiser = torch.optim.Adam(weights.values(), lr=o.lr)
         slope = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 1 / o.steps, total_iters=max(1, o.steps - 1))
+        unedited = running(host.model, {name: host.original(name) for name in before})
         hard = looked_at(host, before, lessons.trained)
         best, least, stale = before, looked_at(host, before, lessons.held), 0
         for step in range(1, o.steps + 1):
-            descend(optimiser, weights.values(), self.loss(host, running(host.model, weights), lessons, hard))
+            descend(optimiser, weights.values(), self.loss(host, unedited, running(host.model, weights), lessons, hard))
             slope.step()
             host.progress(step, o.steps, "steps")
             if step % o.check and step < o.steps:
@@ -100,7 +101,7 @@ class Oracle(Method[OracleOptions]):
         return best, least.tolist(), step
 
     @torch.enable_grad()
-    def loss(self, host: Host, forward: Forward, lessons: Lessons, hard: Tensor) -> Tensor:
+    def loss(self, host: Host, unedited: Forward, forward: Forward, lessons: Lessons, hard: Tensor) -> Tensor:
         """The objective on rows drawn anew; `hard` [trained rows], by which they are drawn, learns what they cost."""
         o = self.options
         wrong = hard.nan_to_num(1.0).clamp(o.floor, 1.0)
@@ -110,7 +111,7 @@ class Oracle(Method[OracleOptions]):
         if not o.keep or lessons.kept is None:
             return losses.mean()
         some = torch.randperm(len(lessons.kept), generator=host.rng)[: o.batch_size]
-        return losses.mean() + o.keep * divergence(host, forward, lessons.kept.select(some))
+        return losses.mean() + o.keep * divergence(host, unedited, forward, lessons.kept.select(some))
 
     def parameters(self, host: Host) -> list[str]:
         """All parameters of the MLPs of the tuned layers."""

@@ -64,14 +64,14 @@ def row_losses(host: Host, forward: Forward, prompts: Prompts) -> Tensor:
     return losses[torch.cat(parts).argsort()]
 
 
-def divergence(host: Host, forward: Forward, prompts: Prompts) -> Tensor:
-    """KL(p_before ‖ p_now) at every token of the answers, mean."""
+def divergence(host: Host, was: Forward, now: Forward, prompts: Prompts) -> Tensor:
+    """KL(p_was ‖ p_now) at every token of the answers, mean; gradients only through `now`."""
     apart = []
     for part in passes(prompts):
         near = prompts.select(part).to(host.device)
         inputs, asked = {"input_ids": near.ids, "attention_mask": near.mask, "use_cache": False}, near.labels != IGNORED
         with torch.no_grad():
-            was = host.model(**inputs).logits[asked].float().log_softmax(dim=-1)
-        now = forward(**inputs).logits[asked].float().log_softmax(dim=-1)
-        apart.append((was.exp() * (was - now)).sum(dim=-1))
+            wanted = was(**inputs).logits[asked].float().log_softmax(dim=-1)
+        found = now(**inputs).logits[asked].float().log_softmax(dim=-1)
+        apart.append((wanted.exp() * (wanted - found)).sum(dim=-1))
     return torch.cat(apart).mean()
