@@ -33,6 +33,7 @@ from editharness.protocol import Answer, Column, EvalProtocol, Row, Selection, S
 from editharness.registry import Registry
 from editharness.reporting import Clock, Reporter, downloading
 from editharness.seeing import show_arms
+from editharness.threads import threads_kept
 from editharness.timeline import Timeline
 from editharness.types import Case, CaseSet, Edit, MethodSpec, ProtocolSpec, Schedule, State
 
@@ -71,6 +72,7 @@ class Outcome:
     peak_memory_bytes: int
 
 
+@threads_kept
 def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
     """Make one run; raises EditHarnessError for what the user can mend, before anything is written."""
     clock = Clock()

@@ -27,8 +27,8 @@ from editharness_plugins.methods.rome import Rome
 MEMITS = ("MEMIT_T1_n1", "MEMIT_T1_n10", "MEMIT_T6_n10", "MEMITw100_T1_n10", "MEMITw1_T6_n10")
 ROMES = ("ROME_T1", "ROME_T6", "ROMEmom2_T1", "ROMEmom2layer1_T1", "ROMEmom2layer1_T6", "R-ROME_T6")
 
-AMPLIFIED = {("ROMEmom2layer1_T6", "micro-llama")}
-"""Where the search for one edit's value amplifies rounding: 3e-4 off in fp32, 2e-5 on the model in fp64."""
+AMPLIFIED = {("ROMEmom2layer1_T1", "micro-llama"), ("ROMEmom2layer1_T6", "micro-llama")}
+"""Where the search for one edit's value amplifies rounding, on some CPUs to 1e-4 and 3e-4; in fp64 it is 2e-5 off."""
 
 
 def memit(golden: Golden) -> Memit:

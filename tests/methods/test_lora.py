@@ -113,7 +113,7 @@ def test_the_loss_falls_and_the_run_may_end_early(hosts: dict[str, LocalHost]) -
 
 
 def test_a_run_that_leaves_the_numbers_gives_no_patch(hosts: dict[str, LocalHost]) -> None:
-    step = Lora(LoraOptions(steps=3, lr=1e30)).edit(hosts["llama"], EDITS, {})
+    step = Lora(LoraOptions(modules="mlp", steps=3, lr=1e30)).edit(hosts["llama"], EDITS, {})
     assert step.patch is None
     assert {status.outcome for status in step.statuses} == {"failed"}
 
