@@ -59,16 +59,6 @@ def test_stopping_afterwards_is_stopping_during_generation() -> None:
 
 
 @pytest.mark.slow
-def test_batch_and_padding_change_no_score() -> None:
-    cases, tasks = first_cases(6), list(ASK.values())
-    plain = unedited(tasks, cases)
-    for batch_size, side in ((1, "left"), (32, "right")):
-        other = unedited(tasks, cases, batch_size=batch_size, side=side)
-        names = ("match", "decoded", "em", "forced_em", "cut_em")
-        assert [[a.scores[n] for n in names] for a in other] == [[a.scores[n] for n in names] for a in plain]
-
-
-@pytest.mark.slow
 def test_lengths_and_matches_are_those_of_the_tokens() -> None:
     tokenizer = pocket().tokenizer
     cases = first_cases(16)
