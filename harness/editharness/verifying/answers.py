@@ -133,7 +133,9 @@ def _score_problem(sample: Sample, doc: Document) -> str:
 
 def _exact_problem(sample: Sample, doc: Document) -> str:
     """Where all target tokens are the likeliest ones, the free text says the target, as far as it goes."""
-    for score, answer in (("exact", doc["target"]), ("old_exact", doc["old"])):
+    if (sample.scores.get("match") == 1) > (sample.scores.get("exact", 1) == 1):
+        return "every token matches, and exact match is 0"
+    for score, answer in (("exact", doc["target"]), ("decoded", doc["target"]), ("old_exact", doc["old"])):
         if sample.text is not None and sample.scores.get(score) == 1:
             said, wanted = normal(sample.text), normal(str(answer))
             if not said or not (said.startswith(wanted) or wanted.startswith(said)):
