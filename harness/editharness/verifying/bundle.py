@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import stat
+import struct
 import tempfile
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from editharness.errors import RecordError
+from editharness.store.write import replacing
 
 _MOST_FILES = 10_000
 _LARGEST_FILE, _LARGEST_IN_ALL = 256 * 2**20, 2**30
 _LARGEST_RATIO = 200
 """JSON of answers packs about ten times; what packs two hundred times is made to fill a disk."""
+_BROKEN = (
+    OSError,
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
 _BEGINNING = (1980, 1, 1, 0, 0, 0)
 
 
-def pack(folder: Path, target: Path, names: list[str]) -> None:
-    """Write the named files below `folder` into a zip: equal files give equal bytes."""
-    with zipfile.ZipFile(target, "w", compression=zipfile.ZIP_DEFLATED) as packed:
-        for name in sorted(names):
-            facts = zipfile.ZipInfo(name, _BEGINNING)
+def pack(folder: Path, target: Path, names: Mapping[str, str]) -> None:
+    """Write files of `folder` into a zip; `names`: path in the zip -> file. Equal files give equal bytes."""
+    with replacing(target) as out, zipfile.ZipFile(out, "w") as packed:
+        for inside, name in sorted(names.items()):
+            facts = zipfile.ZipInfo(inside, _BEGINNING)
             facts.external_attr = (stat.S_IFREG | 0o644) << 16
             packed.writestr(facts, (folder / name).read_bytes(), zipfile.ZIP_DEFLATED)
 
@@ -36,7 +49,7 @@ def unpacked(path: Path) -> Iterator[Path]:
                 _unpack(packed, Path(folder))
         except RecordError as error:
             raise RecordError(f"{path}: {error}") from None
-        except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        except _BROKEN as error:
             problem = " ".join(str(error).split()) or type(error).__name__
             raise RecordError(f"{path}: not a zip file that can be read ({problem})") from None
         yield Path(folder)
@@ -72,6 +85,8 @@ def _check(one: zipfile.ZipInfo) -> None:
         raise RecordError(f"{name[:80]!r} is no plain path")
     if name.startswith("/") or ".." in parts or any(len(part) > 200 for part in parts) or len(parts) > 8:
         raise RecordError(f"{name[:80]!r} leaves its folder, or is too long")
+    if one.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or one.flag_bits & 1:
+        raise RecordError(f"{name[:80]!r} is packed in a way that is not read here: use plain zip")
     if kind not in (0, stat.S_IFREG):
         raise RecordError(f"{name[:80]!r} is a link or a device")
     if one.file_size > _LARGEST_FILE or one.file_size > _LARGEST_RATIO * max(one.compress_size, 1000):

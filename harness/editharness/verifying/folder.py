@@ -32,8 +32,9 @@ def check_folder(path: Path, record: RunRecord) -> Iterator[Finding]:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.name not in (RECORD, *record.files):
                 yield from _other(folder / entry.name, entry, record)
-    if folder.resolve().name != record.id:
-        yield Finding("warning", path, "id", f"the folder is named {folder.resolve().name}, the run {record.id}")
+    name = folder.resolve().name
+    if name != record.id and not name.startswith(f"{record.id}-"):
+        yield Finding("warning", path, "id", f"the folder is named {name}, the run {record.id}")
 
 
 def _named(path: Path, name: str, said: str) -> Iterator[Finding]:
