@@ -63,7 +63,7 @@ def test_abilities_are_asked_before_at_checkpoints_and_after(tmp_path: Path) -> 
     text = series["ability pocket_text"]
     assert text["better"] == "lower"
     assert text["points"][-1]["value"] > text["points"][0]["value"]  # fine-tuning costs the model its text
-    assert main(["leaderboard", str(tmp_path), "--verify"]) == 0
+    assert main(["verify", str(tmp_path)]) == 0
 
 
 def test_abilities_need_edits_that_carry_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

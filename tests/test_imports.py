@@ -35,7 +35,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "editing asking preparing threads",
         "opening",
         "abilities choosing",
-        "runner recording judging mechanism",
+        "runner recording judging mechanism verifying",
+        "comparing submitting",
         "cli testing",
         "__main__",
     )
@@ -118,7 +119,17 @@ def test_records_and_boards_import_only_types_errors_and_charts() -> None:
 
 def test_only_the_top_reads_records() -> None:
     users = {source for _, source, target in edges() if target in RECORDS} - RECORDS
-    assert users <= {"cli", "recording", "testing", "runner", "judging", "mechanism"}
+    assert users <= {
+        "cli",
+        "recording",
+        "testing",
+        "runner",
+        "judging",
+        "mechanism",
+        "verifying",
+        "comparing",
+        "submitting",
+    }
 
 
 def test_the_harness_imports_no_plugin() -> None:
@@ -188,6 +199,10 @@ def test_light_modules_load_nothing_heavy() -> None:
         ("judge", "--help"),
         ("leaderboard", "--help"),
         ("leaderboard", "FOLDER"),
+        ("verify", "--help"),
+        ("compare", "--help"),
+        ("submit", "--help"),
+        ("runs", "FOLDER"),
         ("eval", "--help"),
         ("trace", "--help"),
         ("geometry", "--help"),

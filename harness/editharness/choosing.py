@@ -5,18 +5,20 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from editharness.asking import ask, task_forms
 from editharness.config import RunConfig
 from editharness.documents import Render
 from editharness.errors import UsageError
-from editharness.models.load import LoadedModel
 from editharness.plan import plan_documents
 from editharness.protocol import Answers, EvalProtocol, Probe, Selection
 from editharness.registry import Registry
 from editharness.reporting import Reporter
-from editharness.timeline import Timeline
 from editharness.types import Case, CaseSet
+
+if TYPE_CHECKING:
+    from editharness.models.load import LoadedModel
 
 SCREENED_AT_ONCE = 200
 
@@ -43,6 +45,8 @@ def screen_cases(
     loaded: LoadedModel, render: Render | None, report: Reporter,
 ) -> Selection:  # fmt: skip
     """The cases that the protocol keeps once the unedited model has answered, in order, until there are enough."""
+    from editharness.timeline import Timeline  # torch: whoever only selects does without
+
     probes = [Probe(task, "", "unedited") for task in protocol.screening()]
     if not probes:
         return selection

@@ -15,6 +15,7 @@ from editharness.registry import Registry
 from editharness.runner import Outcome
 from editharness.stats import summarise_column, summarise_series
 from editharness.store import record as r
+from editharness.store.portable import without_paths
 from editharness.store.write import RECORD, RunFolder, score_lines, series_lines
 from editharness.types import Status
 
@@ -188,6 +189,7 @@ def _samples(outcome: Outcome) -> Iterator[Mapping[str, Any]]:
                 "item": a.item,
                 **({"edits": a.edits} if a.moment == "checkpoint" else {}),
                 **({"kind": a.kind} if a.kind else {}),
+                **({"forced": a.forced} if a.forced else {}),
                 "scores": dict(a.scores),
                 "text": a.text,
             }
@@ -201,7 +203,7 @@ def _edits(outcome: Outcome) -> Iterator[Mapping[str, Any]]:
                 "case": status.edit_id,
                 "step": written.layout.step_of[status.edit_id],
                 "outcome": status.outcome,
-                "reason": status.reason,
+                "reason": without_paths(status.reason),
                 "facts": dict(status.facts),
             }
 

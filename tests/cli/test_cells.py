@@ -96,7 +96,7 @@ def test_a_grid_runs_every_cell_and_shows_one_table_per_method(
     ]  # fmt: skip
     assert main(["leaderboard", str(out), "--grid"]) == 0
     assert capsys.readouterr().out == told.out  # the same from records alone
-    assert main(["leaderboard", str(out), "--verify"]) == 0
+    assert main(["verify", str(out), "--data", f"mcf={data}"]) == 0
     assert main(["leaderboard", str(out), "--grid", "finnal"]) == 2
     assert "did you mean 'final'" in capsys.readouterr().err
 
@@ -121,7 +121,7 @@ def test_a_run_with_checkpoints_shows_its_series_and_draws_them(
         (4, [3, 4]),
     ]
     assert record["health"]["texts"] == 8
-    assert main(["leaderboard", str(out), "--verify"]) == 0
+    assert main(["verify", str(out), "--data", f"mcf={data}"]) == 0
     capsys.readouterr()
     assert main(["leaderboard", str(out), "--plots", str(tmp_path / "plots")]) == 0
     assert len(capsys.readouterr().out.splitlines()) == len(list((tmp_path / "plots").glob("*.svg"))) >= 5

@@ -16,7 +16,7 @@ from editharness.leaderboard.rows import boards
 from editharness.leaderboard.series import series_tables
 from editharness.leaderboard.show import as_text, grids_as_text
 from editharness.leaderboard.tables import Cell
-from editharness.store import HealthFacts, RunRecord, ScheduleFacts, read_record, verify
+from editharness.store import HealthFacts, RunRecord, ScheduleFacts, not_so, read_record, read_scores
 from editharness.testing.records import example_columns, example_record, example_series, write_example
 
 ROWS = {"method": example_columns({"PP": 0.9, "PN": 0.5, "NN": 0.9, "NP": 0.4}), "none": example_columns({"PP": 0.1})}
@@ -57,13 +57,15 @@ def test_seeds_are_pooled_point_by_point_over_their_cases(tmp_path: Path) -> Non
 
 def test_series_are_recomputed_from_their_scores(tmp_path: Path) -> None:
     path = write_example(tmp_path, record(), ROWS, SERIES)
-    assert verify(path) == []
+    scores = read_scores(path.parent)
+    assert scores is not None
+    assert list(not_so(read_record(path), scores)) == []
     raw = json.loads(path.read_text())
     raw["rows"][0]["series"][1]["points"][1].update(value=0.9, high=0.99)
     path.write_text(json.dumps(raw))
-    assert verify(path) == [
-        "row method, series retention, after 20 edits, cohort (1, 10): the record says 0.9, not 0.8"
-    ]
+    ((place, problem),) = not_so(read_record(path), scores)
+    assert place == "rows[0].series[1].points[1]"
+    assert problem.startswith("row method, series retention, after 20 edits, cohort (1, 10): the record says value 0.9")
 
 
 @pytest.mark.parametrize("form", ["table", "markdown", "json"])

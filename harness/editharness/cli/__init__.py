@@ -31,6 +31,10 @@ COMMANDS: Mapping[str, Command] = {
     "eval": Command("editharness.cli.eval", "write edits into a model and measure what became of it"),
     "judge": Command("editharness.cli.judge", "judge the stored answers of runs; export and import human labels"),
     "leaderboard": Command("editharness.cli.leaderboard", "show the records of runs as tables"),
+    "verify": Command("editharness.cli.verify", "recompute records from their answers; exit 1 where one is not so"),
+    "compare": Command("editharness.cli.compare", "two runs case by case: differences, intervals, what changed"),
+    "runs": Command("editharness.cli.runs", "list the records below a folder, quickly"),
+    "submit": Command("editharness.cli.submit", "verify a run and pack it for the public boards"),
     "data": Command("editharness.cli.data", "build cases from question-answer pairs of your own, and check them"),
     "trace": Command("editharness.cli.trace", "causal tracing: which token and which layer decide the answer"),
     "geometry": Command(
@@ -55,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EditHarnessError as error:
         if os.environ.get(TRACEBACK):
             raise
-        print(f"{PROGRAM}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{PROGRAM}: {_one_line(error)}", file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
@@ -64,6 +68,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         # the reader (head, less) has gone: nothing left to say, and the flush at exit must not complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+
+
+def _one_line(error: Exception) -> str:
+    """The error's text; what it quotes may come from a stranger's file, and must not act on a terminal."""
+    from editharness.leaderboard.text import plain
+
+    return plain(str(error), 2000)
 
 
 def _dispatch(argv: list[str]) -> int:

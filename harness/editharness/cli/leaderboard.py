@@ -44,7 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="draw as SVG what the records allow: values over the edits, PN against unchanged, synthetic against WILD",
     )  # fmt: skip
     target.add_argument(
-        "--verify", action="store_true", help="recompute every record from the scores beside it; exit 1 if not so"
+        "--verify", action="store_true", help="the same as `editharness verify DIR`: is every record what it says?"
     )
 
 
@@ -54,7 +54,9 @@ def run(args: argparse.Namespace) -> int:
     from editharness.leaderboard.show import show_grids, show_records
 
     if args.verify:
-        return _verify(args.paths)
+        from editharness.cli.verify import show
+
+        return show(args.paths)
     if args.plots:
         return _plot(args.paths, args.plots)
     if args.grid is not None and (args.series or args.reported):
@@ -94,19 +96,6 @@ def _plot(paths: Sequence[Path], folder: Path) -> int:
     for file in write_plots(boards(load(paths)), folder):
         print(file)
     return 0
-
-
-def _verify(paths: Sequence[Path]) -> int:
-    from editharness.leaderboard.text import plain
-    from editharness.store import find_records, verify
-
-    found = find_records(paths)
-    problems = [f"{path}: {problem}" for path in found for problem in verify(path)]
-    for problem in problems:
-        print(plain(problem, 400), file=sys.stderr)
-    if not problems:
-        print(f"{len(found)} record{'s' if len(found) > 1 else ''} recomputed: all as written")
-    return 1 if problems else 0
 
 
 def _command(args: argparse.Namespace, form: str, file: Path | None) -> str:

@@ -1,6 +1,7 @@
-"""Run records: write, find, read, verify. One folder per run; nothing here imports torch."""
+"""Run records: write, find, read, recompute. One folder per run; nothing here imports torch."""
 
-from editharness.store.read import Scores, find_records, read_record, read_scores, verify
+from editharness.store.read import Scores, find_records, read_record, read_scores
+from editharness.store.recompute import not_so
 from editharness.store.record import (
     Config,
     Cost,
@@ -35,10 +36,10 @@ __all__ = [
     "Scores",
     "check_writable",
     "find_records",
+    "not_so",
     "read_record",
     "read_scores",
     "run_id",
     "score_lines",
     "series_lines",
-    "verify",
 ]

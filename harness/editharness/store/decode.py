@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any, cast
 
 from editharness.stats import ColumnScore, PointScore, SeriesScore
 from editharness.store.fields import Fields
+from editharness.store.migrations import migrated
 from editharness.store.record import (
-    SCHEMA,
     Config,
     Cost,
     DataFacts,
@@ -33,10 +32,8 @@ _CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 
 def decode(raw: object) -> RunRecord:
     """A record from parsed JSON; RecordError names the field that is missing, wrong or unknown."""
-    f = Fields(raw, "")
+    f = Fields(migrated(raw), "")
     schema = f.integer("schema")
-    if schema != SCHEMA:
-        raise f.refuse("schema", f"{schema} cannot be read here, only {SCHEMA}: install the editharness that wrote it")
     record = RunRecord(
         schema=schema,
         id=check_id(f.text("id")),
@@ -54,7 +51,7 @@ def decode(raw: object) -> RunRecord:
         cost=_cost(f.object("cost")),
         versions=f.named_texts("versions"),
         training=None if (training := f.maybe_object("training")) is None else _training(training),
-        health=None if not f.has("health") or (health := f.maybe_object("health")) is None else _health(health),
+        health=None if (health := f.maybe_object("health")) is None else _health(health),
         partial=f.flag("partial"),
         notes=f.texts("notes"),
         files=f.named_texts("files"),
@@ -96,7 +93,6 @@ def _protocol(f: Fields) -> ProtocolFacts:
 
 
 def _data(f: Fields) -> DataFacts:
-    selection, refused = _selection(f)
     data = DataFacts(
         name=f.text("name"),
         sha256=f.text("sha256"),
@@ -104,8 +100,8 @@ def _data(f: Fields) -> DataFacts:
         used=f.count("used"),
         skipped=tuple(_skipped(one) for one in f.objects("skipped")),
         quirks=f.named_counts("quirks"),
-        selection=selection,
-        refused=refused,
+        selection=f.named_counts("selection"),
+        refused=f.named_counts("refused"),
     )
     f.end()
     return data
@@ -115,19 +111,6 @@ def _skipped(f: Fields) -> Skipped:
     skipped = Skipped(record=f.count("record"), field=f.text("field"), reason=f.text("reason"))
     f.end()
     return skipped
-
-
-def _selection(f: Fields) -> tuple[Mapping[str, int], Mapping[str, int]]:
-    """What the protocol counted and refused; the first records had it of negation alone."""
-    if not f.has("negation"):
-        return f.named_counts("selection"), f.named_counts("refused")
-    negation = f.maybe_object("negation")
-    if negation is None:
-        return {}, {}
-    made = {how: negation.count(how) for how in ("supplied", "table", "rule")}
-    refused = negation.count("refused")
-    negation.end()
-    return made, {"no negation could be made": refused} if refused else {}
 
 
 def _model(f: Fields) -> ModelFacts:
@@ -159,7 +142,7 @@ def _statuses(f: Fields) -> Outcomes:
 
 def _row(f: Fields) -> RowScores:
     kind = cast("RowKind", f.choice("kind", ("method", "control")))
-    series = tuple(_series(one) for one in f.objects("series")) if f.has("series") else ()
+    series = tuple(_series(one) for one in f.objects("series"))
     row = RowScores(f.text("row"), kind, tuple(_column(column) for column in f.objects("columns")), series)
     f.end()
     _refuse_twins(f, "columns", [column.name for column in row.columns])

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from editharness.errors import RecordError
 
 _DEEPEST = 24
+_LARGEST_INTEGER = 2**63 - 1
+_NOT_FINITE = ("inf", "-inf", "nan")
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def loads(text: str | bytes) -> Any:
-    """Parse JSON; RecordError for what is malformed, too deep, not finite, or names a field twice."""
+    """Parse JSON; RecordError for what is malformed, not UTF-8, too deep, not finite, or names a field twice."""
+    try:
+        text = text if isinstance(text, str) else text.decode("utf-8")
+    except UnicodeDecodeError:
+        raise RecordError("not JSON: not UTF-8") from None
     try:
         raw = json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_no_twins)
     except RecursionError:
@@ -21,6 +29,8 @@ def loads(text: str | bytes) -> Any:
     except ValueError as error:
         raise RecordError(f"not JSON: {_one_line(error)}") from None
     _check_depth(raw)
+    if _HALF.search(text):
+        _check_whole(raw)
     return raw
 
 
@@ -85,6 +95,8 @@ class Fields:
         value = self._take(key)
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.refuse(key, f"must be an integer, not {_kind(value)}")
+        if abs(value) > _LARGEST_INTEGER:
+            raise self.refuse(key, "is too large a number")
         return value
 
     def number(self, key: str) -> float:
@@ -161,6 +173,23 @@ class Fields:
         inner = self.object(key)
         return {name: inner.number(name) for name in self._raw[key]}
 
+    def measured(self, key: str) -> dict[str, float]:
+        """An object of numbers as answers have them: one that is not finite stands there as text ("-inf")."""
+        inner = self.object(key)
+        return {name: inner._measured(name, value) for name, value in self._raw[key].items()}
+
+    def _measured(self, key: str, value: Any) -> float:
+        return float(value) if isinstance(value, str) and value in _NOT_FINITE else self._number(key, value)
+
+    def maybe_integers(self, key: str) -> tuple[int, ...]:
+        """A list of integers; empty where the field is not there."""
+        if not self.has(key):
+            return ()
+        values = self._list(key)
+        if not all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+            raise self.refuse(key, "must hold integers only")
+        return tuple(values)
+
     def named_texts(self, key: str) -> dict[str, str]:
         """An object of strings."""
         inner = self.object(key)
@@ -206,6 +235,14 @@ def _check_depth(raw: Any) -> None:
             raise RecordError(f"nested deeper than {_DEEPEST} levels")
         children = value.values() if type(value) is dict else value if type(value) is list else ()
         stack += [(child, depth + 1) for child in children if type(child) is dict or type(child) is list]
+
+
+def _check_whole(raw: Any) -> None:
+    """Refuse half a character (a lone surrogate, as an escape may write it): it can be neither printed nor stored."""
+    try:
+        json.dumps(raw, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise RecordError("holds half a character (a lone surrogate)") from None
 
 
 def _kind(value: object) -> str:

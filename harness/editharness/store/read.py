@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from editharness.errors import RecordError
-from editharness.stats import summarise_values
 from editharness.store.fields import Fields, loads
 from editharness.store.record import RunRecord
 from editharness.store.write import RECORD, SCORES
 
-_LARGEST_RECORD = 4 * 2**20
+LARGEST_RECORD = 4 * 2**20
 _LARGEST_SCORES = 256 * 2**20
 
 
@@ -55,7 +53,7 @@ def find_records(paths: Sequence[Path]) -> list[Path]:
 def read_record(path: Path) -> RunRecord:
     """Read and check one record; RecordError in one line, naming the file and the field."""
     try:
-        return RunRecord.from_json(loads(bounded(path, _LARGEST_RECORD)))
+        return RunRecord.from_json(loads(bounded(path, LARGEST_RECORD)))
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from None
 
@@ -72,41 +70,12 @@ def read_scores(folder: Path) -> Scores | None:
         raise RecordError(f"{path}: {error}") from None
 
 
-def verify(path: Path) -> list[str]:
-    """Recompute a record from the files beside it; one line per disagreement, none if all is well."""
-    record, problems = read_record(path), []
-    for name, digest in sorted(record.files.items()):
-        if Path(name).name != name:
-            problems.append(f"{name}: not a file beside the record")
-        elif _digest(path.parent / name) != digest:
-            problems.append(f"{name}: missing, or not the file that was written")
-    scores = read_scores(path.parent)
-    if scores is None:
-        return [*problems, f"{SCORES}: missing, so that nothing can be recomputed"]
-    return [*problems, *_columns_not_so(record, scores), *_points_not_so(record, scores)]
-
-
-def _columns_not_so(record: RunRecord, scores: Scores) -> Iterator[str]:
-    for row in record.rows:
-        for column in row.columns:
-            again = _again(scores.columns.get((row.row, column.name)), scores.clusters)
-            if not _same(again, (column.value, column.low, column.high, column.n)):
-                yield f"row {row.row}, column {column.name}: the record says {column.value}, not {again[0]}"
-
-
-def _points_not_so(record: RunRecord, scores: Scores) -> Iterator[str]:
-    for row in record.rows:
-        for series in row.series:
-            for point in series.points:
-                again = _again(scores.points.get((row.row, series.name, point.edits, point.cohort)), scores.clusters)
-                if not _same(again, (point.value, point.low, point.high, point.n)):
-                    where = f"after {point.edits} edits" + (f", cohort {point.cohort}" if point.cohort else "")
-                    yield f"row {row.row}, series {series.name}, {where}: the record says {point.value}, not {again[0]}"
-
-
-def _again(found: ByCase | None, clusters: Mapping[str, str]) -> tuple[float | None, float | None, float | None, int]:
-    values, proportion = found or ({}, True)
-    return (*summarise_values(values, clusters, proportion=proportion), len(values))
+def digest(path: Path) -> str | None:
+    """sha256 of a plain file; None where there is none (a link is none)."""
+    if path.is_symlink() or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -138,26 +107,20 @@ def _scores(lines: Sequence[Any]) -> Scores:
     for number, line in enumerate(lines, 1):
         f = Fields(line, f"line {number}")
         if f.has("clusters"):
+            _once(f, "clusters", bool(clusters))
             clusters.update(f.named_texts("clusters"))
         elif f.has("series"):
             point = (f.text("row"), f.text("series"), f.count("edits"), f.maybe_span("cohort"))
+            _once(f, "series", point in points)
             points[point] = (f.named_numbers("values"), f.flag("proportion"))
         else:
             key = (f.text("row"), f.text("column"))
+            _once(f, "column", key in columns)
             columns[key] = (f.named_numbers("values"), f.flag("proportion"))
         f.end()
     return Scores(clusters, columns, points)
 
 
-def _digest(path: Path) -> str | None:
-    if path.is_symlink() or not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _same(left: Sequence[float | None], right: Sequence[float | None]) -> bool:
-    return all(
-        (a is None) == (b is None) and (a is None or b is None or math.isclose(a, b, abs_tol=1e-9))
-        for a, b in zip(left, right, strict=True)
-    )
+def _once(f: Fields, key: str, there: bool) -> None:
+    if there:
+        raise f.refuse(key, "stands twice")

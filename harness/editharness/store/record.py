@@ -1,8 +1,8 @@
-"""The record of one run: everything another person needs to recompute or to doubt its numbers. Schema version 1.
+"""The record of one run: everything another person needs to recompute or to doubt its numbers. Schema version 2.
 
 `RunRecord` and its parts are frozen values; `to_json` gives the dictionary that is written (no absolute path, no
-number that is not finite), `from_json` reads it back and names the field that is wrong. `record.schema.json` beside
-this file says the same for other programs.
+number that is not finite), `from_json` reads it, or one of an earlier version (`migrations`), and names the field that
+is wrong. `record.schema.json` beside this file says the same for other programs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from editharness.stats import ColumnScore, SeriesScore
 from editharness.store.portable import portable
 from editharness.types import Skipped
 
-SCHEMA = 1
+SCHEMA = 2
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 RowKind = Literal["method", "control"]

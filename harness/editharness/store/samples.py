@@ -1,26 +1,30 @@
-"""Reading the answers beside a record: samples.jsonl.gz, one JSON object a line, from strangers and hence bounded."""
+"""Reading the answers and the edits beside a record: JSON lines, from strangers and hence bounded."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from editharness.errors import RecordError
 from editharness.store.fields import Fields, loads
 from editharness.store.read import bounded
-from editharness.store.write import SAMPLES
+from editharness.store.write import EDITS, SAMPLES
 
 _LARGEST_PACKED = 256 * 2**20
+_LARGEST_UNPACKED = 4 * 2**30
 _LARGEST_LINE = 2**20
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One stored answer: who (`row`, "" for the unedited model) was asked what, where, and what it said."""
+    """One stored answer: who (`row`, "" for the unedited model) was asked what, where, and what it said.
+
+    `edits`: how many facts were written, where a checkpoint asked. `kind`, `forced` are those of `protocol.Answer`.
+    """
 
     row: str
     task: str
@@ -29,6 +33,21 @@ class Sample:
     case: str
     item: int
     text: str | None
+    edits: int = 0
+    kind: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    forced: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class EditLine:
+    """What became of one edit: which step of which arm wrote it, and why not where it failed."""
+
+    arm: str
+    case: str
+    step: int
+    outcome: str
+    reason: str
 
 
 def read_samples(folder: Path) -> Iterator[Sample]:
@@ -45,17 +64,30 @@ def read_samples(folder: Path) -> Iterator[Sample]:
         raise RecordError(f"{path}: {error}") from None
 
 
+def read_edits(folder: Path) -> list[EditLine]:
+    """The edits of a run, in the order in which they were written; RecordError names the file and the line."""
+    path = folder / EDITS
+    try:
+        lines = bounded(path, _LARGEST_PACKED).splitlines()
+        return [_edit(Fields(loads(line), f"line {number}")) for number, line in enumerate(lines, 1)]
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from None
+
+
 def _lines(path: Path) -> Iterator[bytes]:
-    """Lines of bounded length: a file that unpacks to more than memory holds must not fill it."""
+    """Lines of bounded length and number: a file that unpacks to more than memory holds must not fill it."""
+    left = _LARGEST_UNPACKED
     with gzip.GzipFile(fileobj=io.BytesIO(bounded(path, _LARGEST_PACKED))) as lines:
         while line := lines.readline(_LARGEST_LINE + 1):
+            left -= len(line)
             if len(line) > _LARGEST_LINE:
                 raise RecordError(f"a line is longer than {_LARGEST_LINE // 2**20} MiB")
+            if left < 0:
+                raise RecordError(f"unpacks to more than {_LARGEST_UNPACKED // 2**30} GiB")
             yield line
 
 
 def _sample(f: Fields) -> Sample:
-    f.free("scores")
     sample = Sample(
         row=f.text("row"),
         task=f.text("task"),
@@ -64,6 +96,23 @@ def _sample(f: Fields) -> Sample:
         case=f.text("case"),
         item=f.count("item"),
         text=f.maybe_text("text"),
+        edits=f.count("edits") if f.has("edits") else 0,
+        kind=f.text("kind") if f.has("kind") else "",
+        scores=f.measured("scores"),
+        forced=f.maybe_integers("forced"),
     )
     f.end()
     return sample
+
+
+def _edit(f: Fields) -> EditLine:
+    f.measured("facts")
+    edit = EditLine(
+        f.text("arm"),
+        f.text("case"),
+        f.count("step"),
+        f.choice("outcome", ("done", "skipped", "failed")),
+        f.text("reason"),
+    )
+    f.end()
+    return edit
