@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.verifying.submission import FILES, RESULTS, Submission, committed, here
 
@@ -37,8 +37,9 @@ def put(raw: Any, place: tuple[Any, ...], value: Any) -> None:
 RECORD = json.loads((committed() / "record.json").read_text())
 
 
+@example(("config", "resolved", "preset"), [])
 @given(st.sampled_from(places(RECORD)), JSON)
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_a_changed_record_is_never_a_traceback(
     tmp_path_factory: pytest.TempPathFactory, place: tuple[Any, ...], value: Any
 ) -> None:
@@ -50,7 +51,7 @@ def test_a_changed_record_is_never_a_traceback(
 
 
 @given(st.sampled_from(FILES), st.integers(0, 40), st.data())
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_a_changed_line_is_never_a_traceback(
     tmp_path_factory: pytest.TempPathFactory, name: str, number: int, data: st.DataObject
 ) -> None:
@@ -67,7 +68,7 @@ def test_a_changed_line_is_never_a_traceback(
 
 
 @given(st.sampled_from(FILES), st.binary(max_size=60))
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_any_bytes_are_never_a_traceback(tmp_path_factory: pytest.TempPathFactory, name: str, content: bytes) -> None:
     submission = Submission(tmp_path_factory.mktemp("run"))
     submission.put(name, content, packed=False)

@@ -8,8 +8,9 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
+from editharness.config import RunConfig
 from editharness.errors import EditHarnessError
-from editharness.presets import Preset, choose, folder_facts, load_presets, resolve
+from editharness.presets import Preset, choose, folder_facts, resolve
 from editharness.store import RunRecord
 from editharness.store.portable import portable
 from editharness.types import MethodSpec
@@ -36,7 +37,7 @@ def check_versions(path: Path, record: RunRecord, here: Here) -> Iterator[Findin
     yield from _plugin(path, record, here)
 
 
-def check_method(path: Path, record: RunRecord, here: Here) -> Iterator[Finding]:
+def check_method(path: Path, record: RunRecord, config: RunConfig, here: Here) -> Iterator[Finding]:
     """Title, paper, what the method sees, and the options that its preset has for this model."""
     entry = here.registry.methods.get(record.method.name)
     if entry is None or entry.origin.version != record.method.version:
@@ -50,7 +51,7 @@ def check_method(path: Path, record: RunRecord, here: Here) -> Iterator[Finding]
     for name, (said, known) in facts.items():
         if said != known:
             yield Finding("error", path, f"method.{name}", f"is {said!r}, and {entry.origin} says {known!r}")
-    yield from _options(path, record, spec, here)
+    yield from _options(path, record, config, spec, here)
 
 
 def _plugin(path: Path, record: RunRecord, here: Here) -> Iterator[Finding]:
@@ -81,11 +82,11 @@ def _version(text: str) -> Version | None:
         return None
 
 
-def _options(path: Path, record: RunRecord, spec: MethodSpec, here: Here) -> Iterator[Finding]:
-    said, settings = record.method, record.config.resolved.get("settings") or {}
-    asked = record.config.resolved.get("preset")
+def _options(path: Path, record: RunRecord, config: RunConfig, spec: MethodSpec, here: Here) -> Iterator[Finding]:
+    said = record.method
     try:
-        possible = [resolve(spec, preset, settings) for preset in _presets(record, spec, asked, here)]
+        presets = _presets(record, spec, config.preset, here)
+        possible = [resolve(spec, preset, config.settings) for preset in presets]
     except EditHarnessError as error:
         yield Finding("error", path, "method.preset.name", str(error))
         return
@@ -109,7 +110,7 @@ def _different(known: dict[str, Any], said: Any) -> set[str]:
 
 def _presets(record: RunRecord, spec: MethodSpec, asked: str | None, here: Here) -> Sequence[Preset | None]:
     """The presets that may have been in force. Of a model that is not packaged the facts are not known: any of all."""
-    presets = load_presets(spec.presets) if spec.presets else []
+    presets = here.presets(spec)
     packaged = here.registry.models.get(record.model.name)
     if packaged is not None:
         return [choose(presets, asked, folder_facts(packaged.spec.folder))]

@@ -47,11 +47,11 @@ def _verify(path: Path, raw: Any, record: RunRecord, here: Here) -> Checks:
     yield from few(check_texts(path, raw))
     yield from check_folder(path, record)
     yield from check_versions(path, record, here)
-    yield from check_method(path, record, here)
     config, wrong = _read(path, lambda: read_config(record.config.resolved))
     yield from wrong
     if config is not None:
         yield from check_facts(path, record, config)
+        yield from check_method(path, record, config, here)
     scores, wrong = _read(folder / SCORES, lambda: _scores(folder))
     yield from wrong
     if scores is not None:
