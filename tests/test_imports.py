@@ -27,7 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "plugin_loading task_index registry presets",
         "data models",
         "patch timeline locate",
-        "scoring rows states drift",
+        "scoring rows states drift answered resume",
         "forms",
         "documents",
         "host inplace lm plan controls seeing",

@@ -13,8 +13,9 @@ from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from torch import Tensor, nn
 
+from editharness.answered import Likelihood, Said
 from editharness.errors import MethodError, UsageError
-from editharness.lm import EditedLM, Likelihood, Said
+from editharness.lm import EditedLM
 from editharness.patch import LowRank, ModulePatch, RouterPatch, WeightPatch
 from editharness.rows import Rows, WholeSequence, rows
 from editharness.testing.tiny import FAMILIES, tiny

@@ -18,6 +18,7 @@ from editharness.asking import quiet
 from editharness.errors import UnknownNameError, UsageError
 from editharness.plan import ArmLayout
 from editharness.protocol import Better, Point, Series
+from editharness.resume.keeper import NOTHING, Keeper
 from editharness.types import StateId
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def _loaded(manager: Any, name: str) -> Any:
 def ask_abilities(
     abilities: Sequence[Ability], arm: ArmLayout, at: Sequence[int], timeline: Timeline, loaded: LoadedModel,
     batch_size: int, limit: int | None = None, progress: Callable[[int], None] = lambda done: None,
+    keeper: Keeper = NOTHING,
 ) -> list[Series]:  # fmt: skip
     """Series of every ability: of the unedited model, after the numbers of edits `at`, and at the arm's end."""
     from editharness.documents import UNEDITED
@@ -105,7 +107,10 @@ def ask_abilities(
     places[arm.written[last]] = arm.place(last, "final")
     found: list[Series] = []
     for ability in abilities:
-        scores = {edits: _asked(ability, place, timeline, loaded, batch_size, limit) for edits, place in places.items()}
+        scores = {
+            edits: _asked(ability, place, timeline, loaded, batch_size, limit, keeper)
+            for edits, place in places.items()
+        }
         progress(len(places))
         found += _series(ability, scores)
     return found
@@ -121,14 +126,20 @@ class _Scores:
 
 
 def _asked(
-    ability: Ability, place: StateId, timeline: Timeline, loaded: LoadedModel, batch_size: int, limit: int | None
+    ability: Ability,
+    place: StateId,
+    timeline: Timeline,
+    loaded: LoadedModel,
+    batch_size: int,
+    limit: int | None,
+    keeper: Keeper,
 ) -> _Scores:
     from lm_eval.evaluator import evaluate
 
     from editharness.lm import EditedLM
 
     with quiet():
-        lm = EditedLM(timeline, loaded.tokenizer, batch_size=batch_size, default=place)
+        lm = EditedLM(timeline, loaded.tokenizer, batch_size=batch_size, default=place, keeper=keeper)
         made = evaluate(lm, ability.loaded, limit=limit, bootstrap_iters=0, log_samples=True)
     metric, values = "", dict[str, float]()
     for task, samples in made["samples"].items():

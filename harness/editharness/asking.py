@@ -11,6 +11,7 @@ from editharness.documents import planned
 from editharness.errors import ModelError, PluginError
 from editharness.plan import Asked
 from editharness.protocol import Answer
+from editharness.resume.keeper import NOTHING, Keeper
 
 if TYPE_CHECKING:
     from editharness.models.load import LoadedModel
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def ask(
     asked: Asked, registry: Registry, timeline: Timeline, loaded: LoadedModel, batch_size: int,
-    progress: Callable[[int], None],
+    progress: Callable[[int], None], keeper: Keeper = NOTHING,
 ) -> list[Answer]:  # fmt: skip
     """Every document of the plan, answered at its place in the timeline and scored by its task."""
     from lm_eval.evaluator import evaluate
@@ -34,7 +35,7 @@ def ask(
         folders = [str(folder.spec.path) for folder in registry.task_folders]
         manager = TaskManager(include_defaults=False, include_path=folders)
         tasks = manager.load(sorted(asked.documents))
-        lm = EditedLM(timeline, loaded.tokenizer, batch_size=batch_size, progress=progress)
+        lm = EditedLM(timeline, loaded.tokenizer, batch_size=batch_size, progress=progress, keeper=keeper)
         results = evaluate(lm, tasks, bootstrap_iters=0, log_samples=True)
     samples = ((task, sample) for task, found in results["samples"].items() for sample in found)
     return [answer for task, sample in samples for answer in _answers(asked.templates[task], sample)]

@@ -15,6 +15,7 @@ from editharness.plan import plan_documents
 from editharness.protocol import Answers, EvalProtocol, Probe, Selection
 from editharness.registry import Registry
 from editharness.reporting import Reporter
+from editharness.resume.keeper import NOTHING, Keeper
 from editharness.types import Case, CaseSet
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def select_cases(data: CaseSet, protocol: EvalProtocol, config: RunConfig) -> Se
 
 def screen_cases(
     protocol: EvalProtocol, selection: Selection, config: RunConfig, registry: Registry, data: str,
-    loaded: LoadedModel, render: Render | None, report: Reporter,
+    loaded: LoadedModel, render: Render | None, report: Reporter, keeper: Keeper = NOTHING,
 ) -> Selection:  # fmt: skip
     """The cases that the protocol keeps once the unedited model has answered, in order, until there are enough."""
     from editharness.timeline import Timeline  # torch: whoever only selects does without
@@ -58,7 +59,7 @@ def screen_cases(
         cases = selection.cases[start : start + step]
         asked = plan_documents(probes, data, cases, {}, task_forms(registry), render=render)
         report.stage("asking the unedited model", asked.requests())
-        answered = ask(asked, registry, timeline, loaded, config.batch_size, report.advance)
+        answered = ask(asked, registry, timeline, loaded, config.batch_size, report.advance, keeper)
         found = protocol.screen(cases, Answers({case.id: case for case in cases}, answered))
         kept += found.cases
         refused.update(found.refused)

@@ -13,10 +13,13 @@ from editharness.host import LocalHost
 from editharness.method import Method
 from editharness.patch import Patch, join
 from editharness.plan import ArmLayout, batches, layout
+from editharness.resume.steps import ArmSteps, Made
 from editharness.timeline import Timeline
 from editharness.types import Edit, MethodSpec, Schedule, State, StateId, Status, Step
 
 Applied = Callable[[Step], None]
+AT_ONCE = 100
+"""Edits of `single` that a method may search in one batch: what a kill can cost, and what memory must hold."""
 
 
 @dataclass(frozen=True)
@@ -37,29 +40,24 @@ class Arm:
 def write_arm(
     name: str, spec: MethodSpec, method: Method[Any], edits: Sequence[Edit], schedule: Schedule,
     host: LocalHost, timeline: Timeline, applied: Applied = lambda step: None, state: State | None = None,
-    checkpoints: Collection[int] = (), gauge: Gauge | None = None,
+    checkpoints: Collection[int] = (), gauge: Gauge | None = None, kept: ArmSteps | None = None,
 ) -> Arm:  # fmt: skip
     """Run `method` over `edits` under `schedule` (already limited to the method's batch) and journal every step.
 
     `state` is what the method prepared; `checkpoints` are the numbers of edits after which the
     model will be asked; `gauge` measures its health, and may end the arm, whose remaining edits are then skipped.
+    `kept` has the steps that were made before an interruption, and keeps the new ones.
     A plugin that raises anything but an error of ours stops the run with its name; one failed edit does not.
     """
     place = layout(name, [edit.id for edit in edits], schedule)
     statuses: list[Status] = []
     seconds = 0.0
     host.reseed(name)
+    kept = kept or ArmSteps(name)
     viewed = _View(name, method, host, timeline, place, checkpoints)
-    watch = Watch(gauge, timeline, place, viewed.asked)
-    steps = _carried(name, method, edits, schedule, host, timeline, state or {}) if schedule.carry else _alone(
-        method, edits, schedule, host, timeline, state or {}
-    )  # fmt: skip
-    while True:
-        start = time.perf_counter()
-        step = _next(steps, spec)
-        seconds += time.perf_counter() - start
-        if step is None:
-            break
+    watch = Watch(gauge, timeline, place, viewed.asked, kept.keeper)
+    for made in _made(name, spec, method, edits, schedule, host, timeline, state or {}, kept):
+        step, seconds = made.step, seconds + made.seconds
         viewed.add(step.patch)
         statuses += step.statuses
         applied(step)
@@ -115,26 +113,62 @@ class _View:
             self.places[self.step] = self.timeline.add(f"{self.name}, viewed", shown, kind="alone")
 
 
+def _made(
+    name: str, spec: MethodSpec, method: Method[Any], edits: Sequence[Edit], schedule: Schedule, host: LocalHost,
+    timeline: Timeline, state: State, kept: ArmSteps,
+) -> Iterator[Made]:  # fmt: skip
+    """The arm's steps, first those that were kept, each leaving the generator as it was after the step was made."""
+    groups, together = _grouped(edits, schedule), _together(method, schedule)
+    done = kept.done([[edit.id for edit in group] for group in groups], carry=schedule.carry, together=together)
+    for number in range(1, done + 1):
+        made = kept.step(number)
+        assert made.rng is not None
+        host.rng.set_state(made.rng)
+        state = made.step.state if schedule.carry else state
+        yield made
+    if schedule.carry:
+        steps = _carried(name, method, groups, done, host, timeline, state, kept)
+    else:
+        steps = _alone(method, groups[done:], schedule, together, host, timeline, state)
+    for number in range(done + 1, len(groups) + 2):
+        start = time.perf_counter()
+        step = _next(steps, spec)
+        if step is None:
+            return
+        made = Made(kept.settled(step), time.perf_counter() - start)
+        kept.add(number, made, host.rng, carry=schedule.carry)
+        yield made
+
+
 def _carried(
-    name: str, method: Method[Any], edits: Sequence[Edit], schedule: Schedule, host: LocalHost, timeline: Timeline,
-    state: State,
+    name: str, method: Method[Any], groups: Sequence[Sequence[Edit]], done: int, host: LocalHost, timeline: Timeline,
+    state: State, kept: ArmSteps,
 ) -> Iterator[Step]:  # fmt: skip
-    for done, batch in enumerate(_grouped(edits, schedule)):
-        with timeline.at((name, done, "carried")):
-            step = _edit(method, host, batch, state)
+    for number, group in enumerate(groups[done:], start=done):
+        with timeline.at((name, number, "carried")):
+            step = kept.settled(_edit(method, host, group, state))
         state = step.state
         yield step
 
 
 def _alone(
-    method: Method[Any], edits: Sequence[Edit], schedule: Schedule, host: LocalHost, timeline: Timeline, state: State
-) -> Iterator[Step]:
+    method: Method[Any], groups: Sequence[Sequence[Edit]], schedule: Schedule, together: int, host: LocalHost,
+    timeline: Timeline, state: State,
+) -> Iterator[Step]:  # fmt: skip
     with timeline.at(("", 0, "carried")):
         if schedule.size == 1:
-            yield from method.edit_each(host, edits, state)
+            singles = [group[0] for group in groups]
+            for start in range(0, len(singles), together):
+                yield from method.edit_each(host, singles[start : start + together], state)
         else:
-            for batch in _grouped(edits, schedule):
-                yield _edit(method, host, batch, state)
+            for group in groups:
+                yield _edit(method, host, group, state)
+
+
+def _together(method: Method[Any], schedule: Schedule) -> int:
+    """How many edits of `single` are handed over at once: a method that searches values in one batch gets many."""
+    batched = type(method).edit_each is not Method.edit_each
+    return AT_ONCE if batched and schedule.size == 1 and not schedule.carry else 1
 
 
 def _edit(method: Method[Any], host: LocalHost, batch: Sequence[Edit], state: State) -> Step:

@@ -21,6 +21,7 @@ from editharness.locate.forward import chunks
 from editharness.models.spans import encode_texts
 from editharness.plan import ArmLayout
 from editharness.protocol import Point, Series
+from editharness.resume.keeper import NOTHING, Entry, Keeper
 from editharness.rows import Rows, publishing
 from editharness.timeline import Timeline
 from editharness.types import StateId
@@ -73,29 +74,41 @@ class Watch:
     had collapsed.
     """
 
-    def __init__(self, gauge: Gauge | None, timeline: Timeline, layout: ArmLayout, asked: Collection[int]) -> None:
+    def __init__(
+        self, gauge: Gauge | None, timeline: Timeline, layout: ArmLayout, asked: Collection[int],
+        keeper: Keeper = NOTHING,
+    ) -> None:  # fmt: skip
         self.gauge = gauge if layout.carry else None
-        self.timeline, self.layout, self.asked = timeline, layout, asked
+        self.timeline, self.layout, self.asked, self.keeper = timeline, layout, asked, keeper
         self.readings: list[Reading] = []
         self.collapsed: int | None = None
         self.lost_before = False
         if self.gauge is not None and layout.written:
-            with timeline.at(("", 0, "carried")) as model:
-                self.readings.append(self.gauge.read(model, 0))
+            self.readings.append(self._read(self.gauge, ("", 0, "carried"), 0))
             self.lost_before = self.gauge.collapsed(self.readings[0])
 
     def stops(self, step: int, place: StateId) -> bool:
         """Take the reading after a step, at the place where it will be asked; whether the arm must end there."""
         if self.gauge is None or not (self.gauge.stop or step in self.asked):
             return False
-        with self.timeline.at(place) as model:
-            reading = self.gauge.read(model, self.layout.written[step])
+        reading = self._read(self.gauge, place, self.layout.written[step])
         gone = not reading.losses or (self.gauge.collapsed(reading) and not self.lost_before)
         if gone and self.collapsed is None:
             self.collapsed = reading.edits
         if gone or step in self.asked:
             self.readings.append(reading)
         return gone and self.gauge.stop
+
+    def _read(self, gauge: Gauge, place: StateId, edits: int) -> Reading:
+        """The reading at a place, taken once: an interrupted run has kept it."""
+        name = f"reading {self.layout.arm} {edits}"
+        kept = self.keeper.get(name)
+        if kept is not None:
+            return Reading(edits, kept.facts)
+        with self.timeline.at(place) as model:
+            reading = gauge.read(model, edits)
+        self.keeper.put(name, Entry(dict(reading.losses)))
+        return reading
 
 
 def text_loss(readings: Mapping[str, Sequence[Reading]]) -> tuple[Series, ...]:

@@ -8,6 +8,7 @@ published where each row's prompt ends (`editharness.rows`), for modules that de
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,12 +21,14 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import normalize_gen_kwargs
 from transformers import StoppingCriteria, StoppingCriteriaList
 
+from editharness.answered import Decode, Likelihood, Said
 from editharness.documents import UNEDITED
 from editharness.drift import Before
 from editharness.errors import MethodError, UsageError
 from editharness.forms import find_form
 from editharness.locate.forward import only_positions
 from editharness.patch.values import AnsweringRouter
+from editharness.resume.keeper import NOTHING, Entry, Keeper
 from editharness.rows import Rows, cacheable, generating, publishing
 from editharness.timeline import Timeline
 from editharness.types import StateId
@@ -33,8 +36,6 @@ from editharness.types import StateId
 Progress = Callable[[int], None]
 Encoded = tuple[Any, list[int], list[int]]
 """What lm-eval makes of a request: its strings, tokens of the context, tokens of the continuation."""
-Decode = Callable[[Sequence[int]], str]
-"""Token ids -> their text."""
 BASE = "base"
 
 
@@ -50,6 +51,7 @@ class EditedLM(HFLM):
         max_length: int | None = None,
         default: StateId = UNEDITED,
         progress: Progress = lambda done: None,
+        keeper: Keeper = NOTHING,
     ) -> None:
         # logits_cache merges equal contexts of different cases into one row: wrong as soon as rows are edited apart
         super().__init__(
@@ -60,6 +62,7 @@ class EditedLM(HFLM):
             logits_cache=False,
         )
         self.timeline, self.default, self.progress = timeline, default, progress
+        self.keeper = keeper
         self._before: dict[str, Before] = {}
         self._asked: Sequence[Instance] = ()
         self._group = _Group(UNEDITED)
@@ -94,10 +97,19 @@ class EditedLM(HFLM):
             encoded = {i: self.tok_encode(requests[i].args[0])[-room:] for i in members}
             order = sorted(members, key=lambda i: (-len(encoded[i]), encoded[i]))
             for chunk in (order[k : k + self.batch_size] for k in range(0, len(order), self.batch_size)):
-                said = self._continue([encoded[i] for i in chunk], settings)
-                for i, tokens in zip(chunk, said, strict=True):
-                    answers[i] = self._said(tokens, settings)
+                for i, one in zip(chunk, self._continued([encoded[i] for i in chunk], settings), strict=True):
+                    answers[i] = one
         return answers
+
+    def _continued(self, prompts: Sequence[list[int]], settings: _Settings) -> list[Said]:
+        """The answers to a batch of prompts, made once: an interrupted run has kept its own."""
+        name = self._name("generated", prompts, vars(settings))
+        kept = self.keeper.get(name)
+        if kept is not None:
+            return [Said.of(text, tokens, self._decoder()) for text, tokens in kept.facts]
+        made = [self._said(tokens, settings) for tokens in self._continue(prompts, settings)]
+        self.keeper.put(name, Entry([[str(one), one.tokens] for one in made]))
+        return made
 
     def _continue(self, prompts: Sequence[list[int]], settings: _Settings) -> list[list[int]]:
         """The new tokens of each row, prompts padded on the left; a row's tokens end before its end-of-text."""
@@ -159,7 +171,7 @@ class EditedLM(HFLM):
             return found, _Group(place, routed=True)
         if not isinstance(router, AnsweringRouter):
             raise MethodError(f"router {router.kind!r} sent a request to {name!r}, but has no such model")
-        return found, _Group(place, name, id(router), router, routed=True)
+        return found, _Group(place, name, id(router), router, routed=True, source=state)
 
     @contextmanager
     def _answering(self, group: _Group, base: Any) -> Iterator[None]:
@@ -188,7 +200,7 @@ class EditedLM(HFLM):
         size = override_bs or self.batch_size
         watched = [self._watched(i) for i in range(len(cut))]
         for chunk in (order[start : start + size] for start in range(0, len(order), size)):
-            made = self._score([cut[i] for i in chunk], [watched[i] for i in chunk])
+            made = self._scored([cut[i] for i in chunk], [watched[i] for i in chunk])
             for i, answer in zip(chunk, made, strict=True):
                 answers[i] = answer
         return answers
@@ -198,8 +210,30 @@ class EditedLM(HFLM):
         doc = self._asked[index].doc or {} if index < len(self._asked) else {}
         return str(doc["prompt"]) if "form" in doc and find_form(doc["form"]).drifts else None
 
+    def _scored(self, chunk: Sequence[_Scored], watched: Sequence[str | None]) -> list[Likelihood]:
+        """As `_score`, made once: an interrupted run has kept its own, and what drift is measured from."""
+        name = self._name("scored", [[one.ids, one.prompt, one.continuation] for one in chunk], watched)
+        first = [prompt for prompt in dict.fromkeys(watched) if prompt is not None] if self._group.unedited else []
+        kept = self.keeper.get(name)
+        if kept is not None:
+            for row, prompt in enumerate(first):
+                self._before[prompt] = Before(kept.tensors[f"{row} tokens"], kept.tensors[f"{row} logp"])
+            return [Likelihood.from_json(one, self._decoder()) for one in kept.facts]
+        made = self._score(chunk, watched)
+        tensors = {
+            f"{row} {key}": t for row, prompt in enumerate(first) for key, t in vars(self._before[prompt]).items()
+        }
+        self.keeper.put(name, Entry([one.to_json() for one in made], tensors))
+        return made
+
+    def _name(self, kind: str, *asked: Any) -> str:
+        """The name of a batch of answers: a hash over all that they depend on, given the run."""
+        group = self._group
+        text = json.dumps([group.place, group.routed, group.name, group.source, asked], default=str)
+        return f"{kind} {hashlib.sha256(text.encode()).hexdigest()}"
+
     @torch.no_grad()
-    def _score(self, chunk: Sequence[_Scored], watched: Sequence[str | None]) -> list[tuple[float, bool]]:
+    def _score(self, chunk: Sequence[_Scored], watched: Sequence[str | None]) -> list[Likelihood]:
         """(log-probability, all tokens greedy) of each row's continuation; one pass, padded on the right."""
         lengths = torch.tensor([len(one.ids) for one in chunk], device=self.device)
         prompts = torch.tensor([one.prompt for one in chunk], device=self.device)
@@ -250,13 +284,17 @@ class EditedLM(HFLM):
 
 @dataclass(frozen=True)
 class _Group:
-    """Requests with the same model: a place, and there the base model or a router's second one (named, by identity)."""
+    """Requests with the same model: a place, and there the base model or a router's second one (named, by identity).
+
+    `source`: where that router first decided, which names it from one process to the next.
+    """
 
     place: StateId
     name: str = BASE
     identity: int = 0
     router: AnsweringRouter | None = field(default=None, compare=False)
     routed: bool = False
+    source: StateId | None = field(default=None, compare=False)
 
     @property
     def unedited(self) -> bool:
@@ -282,58 +320,6 @@ class _Scored:
             raise UsageError(f"a continuation has {len(continuation)} tokens, the model takes {longest}")
         ids = [*context, *continuation][-(longest + 1) : -1]
         return cls(ids, len(ids) - len(continuation) + 1, continuation)
-
-
-class Likelihood(tuple[float, bool]):
-    """(log-probability, all tokens greedy), as lm-eval expects, that also tells the continuation's tokens.
-
-    `tokens`: their ids; `greedy`: the likeliest token at each place, given the continuation's before it (teacher
-    forcing); `right`: whether they are the same; `drift`: how far the word after the prompt has moved from the unedited
-    model's (`drift.Before.apart`), where that is wanted.
-    """
-
-    tokens: tuple[int, ...]
-    greedy: tuple[int, ...]
-    decode: Decode
-    drift: tuple[float, float] | None
-
-    @classmethod
-    def of(
-        cls, tokens: Sequence[int], scores: torch.Tensor, greedy: Sequence[int], decode: Decode,
-        drift: tuple[float, float] | None = None,
-    ) -> Likelihood:  # fmt: skip
-        """From the log-probability of each token [n] and the likeliest one at its place [n]."""
-        made = cls((float(scores.sum()), tuple(greedy) == tuple(tokens)))
-        made.tokens, made.greedy, made.decode, made.drift = tuple(tokens), tuple(greedy), decode, drift
-        return made
-
-    @property
-    def right(self) -> tuple[bool, ...]:
-        """Whether each token is the likeliest one at its place."""
-        return tuple(a == b for a, b in zip(self.tokens, self.greedy, strict=True))
-
-    @property
-    def forced(self) -> str:
-        """What the model says under teacher forcing."""
-        return self.decode(self.greedy)
-
-
-class Said(str):
-    """A free answer that also tells its tokens, those from the stop string on included."""
-
-    tokens: tuple[int, ...]
-    decode: Decode
-
-    @classmethod
-    def of(cls, text: str, tokens: Sequence[int], decode: Decode) -> Said:
-        """The text as it is scored, and the ids that the model gave."""
-        made = cls(text)
-        made.tokens, made.decode = tuple(tokens), decode
-        return made
-
-    def first(self, tokens: int) -> str:
-        """The text of the first so many tokens."""
-        return self.decode(self.tokens[:tokens])
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from editharness.errors import EditHarnessError, MethodError, PluginError
 from editharness.host import LocalHost
 from editharness.method import Method
 from editharness.models.load import weights_digest
+from editharness.resume.tensors import plain
 from editharness.seeing import needs_training, training_cases
 from editharness.states import load_state, save_state
 from editharness.types import Case, CaseSet, MethodSpec, State
@@ -68,7 +69,7 @@ def prepare(
     """
     if not entry.spec.trains:
         return Prepared({})
-    path = None if folder is None else folder / "prepared" / f"{key(entry, method, host, train)}.safetensors"
+    path = _path(entry, method, host, train, folder)
     found = _load(path)
     if found is not None:
         return found
@@ -76,13 +77,26 @@ def prepare(
     start = time.perf_counter()
     with host.keeping(path.with_suffix(".part") if path else None):
         state = _trained(entry.spec, method, host, train)
-    made = Prepared({name: tensor.detach().cpu() for name, tensor in state.items()}, time.perf_counter() - start)
+    made = Prepared({name: plain(tensor.detach().cpu()) for name, tensor in state.items()}, time.perf_counter() - start)
     if weights_digest(host.model) != host.loaded.digest:
         raise MethodError(f"method {entry.spec.name!r} did not leave the model as it found it after its training")
     if path is not None:
         save_state(made.state, path, {"seconds": str(made.seconds)})
         path.with_suffix(".part").unlink(missing_ok=True)
     return made
+
+
+def is_prepared(
+    entry: Registered[MethodSpec], method: Method[Any], host: LocalHost, train: Sequence[Case], folder: Path | None
+) -> bool:
+    """Whether `prepare` would find its result in `folder`."""
+    return _load(_path(entry, method, host, train, folder)) is not None
+
+
+def _path(
+    entry: Registered[MethodSpec], method: Method[Any], host: LocalHost, train: Sequence[Case], folder: Path | None
+) -> Path | None:
+    return None if folder is None else folder / "prepared" / f"{key(entry, method, host, train)}.safetensors"
 
 
 def key(entry: Registered[MethodSpec], method: Method[Any], host: LocalHost, train: Sequence[Case]) -> str:

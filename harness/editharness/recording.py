@@ -12,26 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from editharness.registry import Registry
+from editharness.resume.folder import Unfinished
 from editharness.runner import Outcome
 from editharness.stats import summarise_column, summarise_series
 from editharness.store import record as r
 from editharness.store.portable import without_paths
-from editharness.store.write import RECORD, RunFolder, score_lines, series_lines
+from editharness.store.write import RunFolder, score_lines, series_lines
 from editharness.types import Status
 
 PACKAGES = ("editharness", "torch", "transformers", "tokenizers", "lm_eval", "datasets", "numpy", "pluggy")
 
 
-def write_run(outcome: Outcome, registry: Registry) -> Path:
-    """Write the run's folder under the configured output; returns the path of record.json."""
-    folder = _free_folder(outcome)
+def write_run(outcome: Outcome, registry: Registry, part: Unfinished) -> Path:
+    """Write the run's record and move it to its place under the configured output; the path of record.json."""
+    folder = RunFolder(part.path, part.record_id())
     record = make_record(outcome, registry, folder.id)
-    return folder.write(
-        record,
-        samples=_samples(outcome),
-        edits=_edits(outcome),
-        scores=_scores(outcome),
-    )
+    return part.publish(folder.write(record, samples=_samples(outcome), edits=_edits(outcome), scores=_scores(outcome)))
 
 
 def make_record(outcome: Outcome, registry: Registry, run_id: str) -> r.RunRecord:
@@ -65,15 +61,6 @@ def make_record(outcome: Outcome, registry: Registry, run_id: str) -> r.RunRecor
         notes=_notes(outcome),
         partial=config.limit is not None and config.limit < len(outcome.cases),
     )
-
-
-def _free_folder(outcome: Outcome) -> RunFolder:
-    """The same run made again gets a number behind its id; nothing is overwritten."""
-    root, first = outcome.config.output, r.run_id(outcome.config.method, outcome.config.resolved())
-    number = 1
-    while (root / (run_id := first if number == 1 else f"{first}-{number}") / RECORD).exists():
-        number += 1
-    return RunFolder(root, run_id)
 
 
 def _method(outcome: Outcome, registry: Registry) -> r.MethodFacts:

@@ -8,7 +8,7 @@ A leaderboard cannot go on with a plugin renamed, overridden or left out.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -115,6 +115,13 @@ class Registry:
         except Exception as error:
             raise PluginError(f"{self._whose(ref)}{ref} cannot be imported: {one_line(error)}") from error
         return found
+
+    def recipe_kinds(self, spec: MethodSpec) -> dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], Any]]:
+        """What `patch.load` takes for a method's patches: kind -> the function that rebuilds its module or router."""
+        if not spec.recipe:
+            return {}
+        recipe = self.resolve(spec.recipe)
+        return {recipe.kind: lambda tensors, config: recipe(tensors=tensors, config=config)}
 
     def run_started(self, run: Any) -> None:
         """Tell every plugin that a run is about to load its model; any of them may refuse it."""

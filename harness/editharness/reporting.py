@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -24,15 +24,29 @@ class Clock:
     """Seconds by phase."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    _open: tuple[str, float] | None = field(default=None, repr=False)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time what runs inside, under `name`."""
-        start = time.perf_counter()
+        self._open = (name, time.perf_counter())
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+            self.seconds, self._open = self.so_far(), None
+
+    def so_far(self) -> dict[str, float]:
+        """Seconds by phase, with what the present phase has taken."""
+        found = dict(self.seconds)
+        if self._open is not None:
+            name, start = self._open
+            found[name] = found.get(name, 0.0) + time.perf_counter() - start
+        return found
+
+    def add(self, earlier: Mapping[str, float]) -> None:
+        """Count the seconds of an earlier sitting too."""
+        for name, seconds in earlier.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
 
 def downloading(report: Reporter) -> Callable[[int, int | None], None]:

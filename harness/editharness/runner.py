@@ -8,7 +8,7 @@ from __future__ import annotations
 import resource
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
 
@@ -27,11 +27,15 @@ from editharness.method import Method
 from editharness.models.load import LoadedModel
 from editharness.opening import offline, open_gauge, open_host, open_model
 from editharness.plan import Checkpoints, find_checkpoints, plan_documents
-from editharness.preparing import Prepared, Train, find_train, prepare
+from editharness.preparing import Prepared, Train, find_train, is_prepared, prepare
 from editharness.presets import Resolved, choose, load_presets, model_facts, resolve
 from editharness.protocol import Answer, Column, EvalProtocol, Row, Selection, Series
 from editharness.registry import Registry
 from editharness.reporting import Clock, Reporter, downloading
+from editharness.resume.folder import Unfinished
+from editharness.resume.identity import identity
+from editharness.resume.keeper import NOTHING, Entry, Keeper
+from editharness.resume.steps import ArmSteps
 from editharness.seeing import show_arms
 from editharness.threads import threads_kept
 from editharness.timeline import Timeline
@@ -73,8 +77,11 @@ class Outcome:
 
 
 @threads_kept
-def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
-    """Make one run; raises EditHarnessError for what the user can mend, before anything is written."""
+def run(config: RunConfig, registry: Registry, report: Reporter, part: Unfinished | None = None) -> Outcome:
+    """Make one run; raises EditHarnessError for what the user can mend, before anything is written.
+
+    `part` keeps what is made, and has what an interrupted run of the same configuration made before.
+    """
     clock = Clock()
     spec = registry.method(config.method)
     protocol_spec, data_spec = registry.protocol_and_data(config.task)
@@ -93,8 +100,11 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
         loaded = open_model(config, registry)
         render = chat_renderer(loaded.tokenizer)
         resolved = resolve(spec, _preset(spec, config, loaded), config.settings)
+    keeper = part.open(identity(config, registry, loaded, data.sha256, resolved.values)) if part else NOTHING
+    clock.add(keeper.facts("clock") or {})
+    keeper.clock = clock.so_far
     with clock.phase("screening"):
-        selection = screen_cases(protocol, selection, config, registry, data.name, loaded, render, report)
+        selection = screen_cases(protocol, selection, config, registry, data.name, loaded, render, report, keeper)
         cases = selection.cases[: config.edits]
         train = find_train(spec, config.train, registry, data, cases, offline=offline())
     registry.run_started(config)
@@ -103,12 +113,12 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
     timeline = Timeline(loaded.model, host.masters, digest=loaded.digest)
     with clock.phase("training"):
         report.stage(f"{config.method}: training" if spec.trains else "editing")
-        prepared = _prepared(config.method, resolved, registry, host, train)
+        prepared = _prepared(config.method, resolved, registry, host, train, keeper)
     arms = _write_arms(
         _editors(registry, config, spec, resolved, effective, prepared.state),
         {name: show_arms(protocol.arms(cases), cases, registry.method(name).sees, train.cases)
          for name in (CONTEXT, config.method)},
-        registry, host, timeline, clock, report, checkpoints, gauge,
+        registry, host, timeline, clock, report, checkpoints, gauge, keeper,
     )  # fmt: skip
     asked = plan_documents(
         protocol.probes(effective, checkpoints.at), data.name, cases[: config.limit],
@@ -117,10 +127,10 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
     )  # fmt: skip
     with clock.phase("asking"):
         report.stage("asking", asked.requests())
-        answered = ask(asked, registry, timeline, loaded, config.batch_size, report.advance)
+        answered = ask(asked, registry, timeline, loaded, config.batch_size, report.advance, keeper)
     own = arms.get(config.method, {})
     with clock.phase("abilities"):
-        beside = _abilities(abilities, own, checkpoints, timeline, loaded, config, report)
+        beside = _abilities(abilities, own, checkpoints, timeline, loaded, config, report, keeper)
     with clock.phase("digest"):
         digest_after = timeline.close()
     if digest_after != loaded.digest:
@@ -136,11 +146,17 @@ def run(config: RunConfig, registry: Registry, report: Reporter) -> Outcome:
     )  # fmt: skip
 
 
-def _prepared(name: str, resolved: Resolved, registry: Registry, host: LocalHost, train: Train) -> Prepared:
+def _prepared(
+    name: str, resolved: Resolved, registry: Registry, host: LocalHost, train: Train, keeper: Keeper
+) -> Prepared:
     """What the method makes of its training cases, or has made of them before."""
     entry = registry.methods[name]
     method = cast("Method[Any]", registry.resolve(entry.spec.ref)(resolved.options))
-    return prepare(entry, method, host, train.cases, cache_folder())
+    if entry.spec.trains and keeper.facts("trained before") is None:
+        keeper.put("trained before", Entry(is_prepared(entry, method, host, train.cases, cache_folder())))
+        keeper.flush()
+    prepared = prepare(entry, method, host, train.cases, cache_folder())
+    return replace(prepared, kept=prepared.kept and keeper.facts("trained before") is not False)
 
 
 def _text_loss(arms: Mapping[str, Arm]) -> Sequence[Series]:
@@ -177,7 +193,7 @@ def _editors(
 
 def _write_arms(
     editors: Sequence[Editor], edits: Mapping[Row, Mapping[str, Sequence[Edit]]], registry: Registry, host: LocalHost,
-    timeline: Timeline, clock: Clock, report: Reporter, checkpoints: Checkpoints, gauge: Gauge | None,
+    timeline: Timeline, clock: Clock, report: Reporter, checkpoints: Checkpoints, gauge: Gauge | None, keeper: Keeper,
 ) -> dict[Row, dict[str, Arm]]:  # fmt: skip
     """Every row's arms; a fresh method object each, so that no arm sees another's state."""
     arms: dict[Row, dict[str, Arm]] = {}
@@ -189,13 +205,14 @@ def _write_arms(
                 arms.setdefault(editor.row, {})[name] = write_arm(
                     f"{editor.row}/{name}", editor.spec, method, arm_edits, editor.schedule, host, timeline,
                     partial(registry.edits_applied, editor.row), editor.state, checkpoints.at, gauge,
+                    ArmSteps(f"{editor.row}/{name}", keeper, registry.recipe_kinds(editor.spec)),
                 )  # fmt: skip
     return arms
 
 
 def _abilities(
     abilities: Sequence[Ability], arms: Mapping[str, Arm], checkpoints: Checkpoints, timeline: Timeline,
-    loaded: LoadedModel, config: RunConfig, report: Reporter,
+    loaded: LoadedModel, config: RunConfig, report: Reporter, keeper: Keeper,
 ) -> list[Series]:  # fmt: skip
     """Along the first arm, which writes the facts plainly."""
     arm = next(iter(arms.values()), None)
@@ -204,7 +221,7 @@ def _abilities(
     report.stage("asking abilities", len(abilities))
     return ask_abilities(
         abilities, arm.layout, checkpoints.at, timeline, loaded, config.batch_size, config.ability_limit,
-        lambda done: report.advance(),
+        lambda done: report.advance(), keeper,
     )  # fmt: skip
 
 

@@ -190,6 +190,8 @@ class MethodSpec:
 
     `options` is a frozen dataclass (torch-free) whose fields are the --set keys; `presets` the YAML file with the
     values that papers and code bases publish per model. `sees` is what the method sees beyond prompt, subject, target.
+    `recipe` is the class of the modules or routers that its patches hold ("package.module:Class", made of `tensors`
+    and `config`), so that an interrupted run can take them up again.
     `ordered`: the result depends on the order of a batch's edits, as where training passes over them one by one.
     """
 
@@ -203,6 +205,7 @@ class MethodSpec:
     max_batch: int | None = None
     trains: bool = False
     effect: Literal["none", "weights", "modules", "router"] = "weights"
+    recipe: str = ""
     exact_batching: bool = True
     ordered: bool = False
     note: str = ""

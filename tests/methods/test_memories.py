@@ -17,7 +17,8 @@ from editharness.host import LocalHost
 from editharness.lm import EditedLM
 from editharness.method import Method
 from editharness.models.load import weights_digest
-from editharness.patch import apply, load, save
+from editharness.patch import RecipeKinds, apply, load, save
+from editharness.registry import load_plugins
 from editharness.rows import Rows, generating, publishing
 from editharness.states import load_state, save_state
 from editharness.timeline import Timeline
@@ -27,7 +28,6 @@ from editharness_plugins.methods.memory import skipping
 from editharness_plugins.methods.options.memories import GraceOptions, TPatcherOptions, WiseOptions
 from editharness_plugins.methods.t_patcher import TPatcher
 from editharness_plugins.methods.wise import Wise
-from editharness_plugins.recipes import RECIPES, recipe_kinds
 
 OTHERS = (
     "The currency of Japan is the yen",
@@ -36,6 +36,7 @@ OTHERS = (
 )
 QUIET: dict[str, Any] = {"first_check": 10, "check_every": 5, "memory": 200, "steps": 60, "lr": 0.03}
 WISE = WiseOptions(layer=1, steps=25, lr=1.0, alpha=0.5, beta=1.5, gamma=1.0, templates=2, act_ratio=0.8)
+REGISTRY = load_plugins()
 METHODS: dict[str, Callable[[], Method[Any]]] = {
     "grace": lambda: Grace(GraceOptions(layer=1, steps=30, eps=0.2)),
     "grace-prompt": lambda: Grace(GraceOptions(layer=1, steps=20, eps=0.2, replace="prompt", init="warm")),
@@ -49,6 +50,10 @@ METHODS: dict[str, Callable[[], Method[Any]]] = {
 FAMILIES = ("llama", "gpt2", "gptj")
 SHARED = ("wise-shards", "wise-merged")
 """Several memories compete for a prompt: in a random model the louder one may not be the one that learnt it."""
+
+
+def kinds(name: str) -> RecipeKinds:
+    return REGISTRY.recipe_kinds(REGISTRY.method(name))
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +186,7 @@ def test_a_state_and_a_patch_come_back_from_disk(made: Any, facts: Sequence[Edit
     assert kept is not None
     assert all(torch.equal(tensor, kept[0][key]) for key, tensor in steps[0].state.items())
     save(steps[-1].patch, tmp_path / "patch")
-    back = Step(load(tmp_path / "patch", recipe_kinds()), {}, ())
+    back = Step(load(tmp_path / "patch", kinds(name)), {}, ())
     assert scores(host, back, facts, 7) == scores(host, steps[-1], facts, 7)
     host.rng.manual_seed(7)
     with apply(host.model, steps[0].patch):
@@ -214,9 +219,10 @@ def test_a_search_that_leaves_the_numbers_is_a_failed_edit(made: Any, facts: Seq
     assert "left the numbers" in step.statuses[0].reason
 
 
-@pytest.mark.parametrize("kind", RECIPES)
-def test_every_kind_is_rebuilt_as_itself(kind: str) -> None:
-    made: Any = recipe_kinds()[kind]({}, {"facts": []})
+@pytest.mark.parametrize("name", [n for n, e in REGISTRY.methods.items() if e.spec.effect in ("modules", "router")])
+def test_every_module_and_router_is_rebuilt_as_itself(name: str) -> None:
+    ((kind, rebuild),) = kinds(name).items()
+    made: Any = rebuild({}, {"facts": []})
     assert (made.kind, made.tensors, made.config) == (kind, {}, {"facts": []})
 
 

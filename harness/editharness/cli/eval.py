@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from editharness.config import RunConfig
     from editharness.registry import Registry
+    from editharness.resume.sweep import Sweep
 
 CONTROLS = ("none", "context")
 DTYPES = ("float32", "bfloat16", "float16")
@@ -63,6 +64,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch_size", "--batch-size", type=positive, default=64, help="rows asked at once")
     parser.add_argument("--output", type=Path, default=Path("runs"), help="where records go (default: %(default)s)")
     parser.add_argument(
+        "--fresh", action="store_true", help="begin anew, whatever an interrupted run of this command has kept"
+    )
+    parser.add_argument(
         "--format", choices=("table", "json", "markdown"), default="table", help="how to print the board"
     )
     parser.add_argument("--trust-remote-code", action="store_true", help="run a hub model's own code")
@@ -73,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("TQDM_DISABLE", "1")  # one progress bar is enough: ours
     # what can be known to be wrong is said before torch is loaded
     from editharness.registry import load_plugins
-    from editharness.store.write import check_writable
+    from editharness.resume.sweep import Sweep
+    from editharness.store import check_writable, run_id
 
     registry = load_plugins()
     configs, left_out = configure_all(args, registry)
@@ -89,13 +94,18 @@ def run(args: argparse.Namespace) -> int:
     for line in left_out:
         notice(line)
     paths = []
+    sweep = Sweep(args.output, [run_id(config.method, config.resolved()) for config in configs])
+    if args.fresh:
+        sweep.close()
     for config in configs:
         try:
-            paths.append(_run(config, registry))
+            paths.append(_run(config, registry, sweep, fresh=args.fresh))
         except EditHarnessError as error:
             if len(configs) == 1:
                 raise
             notice(f"{config.method}{_where(config, configs)}: {error}")
+    if len(paths) == len(configs):
+        sweep.close()
     from editharness.leaderboard.show import show_grids, show_records
 
     if paths and gridded:
@@ -116,14 +126,24 @@ def _where(config: RunConfig, configs: Sequence[RunConfig]) -> str:
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def _run(config: RunConfig, registry: Registry) -> Path:
-    """One run with its progress bar; the path of its record."""
+def _run(config: RunConfig, registry: Registry, sweep: Sweep, *, fresh: bool) -> Path:
+    """One run with its progress bar, or what is left of it after an interruption; the path of its record."""
     from editharness.recording import write_run
+    from editharness.resume.folder import unfinished
     from editharness.runner import run as run_config
+    from editharness.store import run_id
 
-    with reporter() as report:
-        path = write_run(run_config(config, registry, report), registry)
-    registry.run_finished(path)
+    name = run_id(config.method, config.resolved())
+    if (made := sweep.record(name)) is not None:
+        notice(f"record: {made} was made before the interruption")
+        return made
+    with unfinished(config.output, name, notice, fresh=fresh) as part:
+        path = part.finished()
+        if path is None:
+            with reporter() as report:
+                path = write_run(run_config(config, registry, report, part), registry, part)
+        registry.run_finished(path)
+        sweep.add(name, path)
     return path
 
 

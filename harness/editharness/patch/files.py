@@ -29,7 +29,7 @@ def save(patch: Patch, folder: Path) -> None:
     """Write `patch` into `folder` (made if need be; a patch that is there is replaced). Raises RecordError."""
     from safetensors.torch import save_file
 
-    described, tensors = _pack(patch)
+    described, tensors = pack(patch)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         ready = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
@@ -62,12 +62,13 @@ def load(folder: Path, kinds: RecipeKinds | None = None) -> Patch:
     if described.get("version") != VERSION:
         raise RecordError(f"the patch in {folder} has version {described.get('version')}, this program reads {VERSION}")
     try:
-        return _unpack(described, tensors, kinds or {})
+        return unpack(described, tensors, kinds or {})
     except (KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"the patch in {folder} is not whole: {error}") from error
 
 
-def _pack(patch: Patch) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def pack(patch: Patch) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """A patch as JSON and tensors."""
     if isinstance(patch, WeightPatch):
         return _pack_weights(patch)
     if isinstance(patch, ModulePatch):
@@ -93,7 +94,8 @@ def _pack_weights(patch: WeightPatch) -> tuple[dict[str, Any], dict[str, Tensor]
     return {"effect": "weights", "entries": entries}, tensors
 
 
-def _unpack(described: Mapping[str, Any], tensors: Mapping[str, Tensor], kinds: RecipeKinds) -> Patch:
+def unpack(described: Mapping[str, Any], tensors: Mapping[str, Tensor], kinds: RecipeKinds) -> Patch:
+    """What `pack` was given; raises UnknownNameError for a recipe of no kind in `kinds`."""
     effect, entries = described["effect"], described["entries"]
     if effect == "weights":
         return WeightPatch({name: _delta(name, form, tensors) for name, form in entries.items()})

@@ -20,6 +20,7 @@ METHODS: tuple[MethodSpec, ...] = (
         paper="",
         ref=f"{CODE}.context:InContext",
         effect="router",
+        recipe=f"{CODE}.context:FactsInContext",
         note="control: no weight changes, the facts about a request's subject are told before it",
     ),
 )

@@ -16,6 +16,7 @@ METHODS: tuple[MethodSpec, ...] = (
         presets=PRESETS / "ike.yaml",
         trains=True,
         effect="router",
+        recipe=f"{CODE}.telling:RetrievedFacts",
         note="facts told with demonstrations; the gate that decides which text gets which fact is ours",
     ),
     MethodSpec(
@@ -27,6 +28,7 @@ METHODS: tuple[MethodSpec, ...] = (
         presets=PRESETS / "ice.yaml",
         trains=True,
         effect="router",
+        recipe=f"{CODE}.telling:RetrievedFacts",
         note="IKE without demonstrations; the gate is ours and needs the train split for its threshold",
     ),
     MethodSpec(
@@ -38,6 +40,7 @@ METHODS: tuple[MethodSpec, ...] = (
         presets=PRESETS / "serac.yaml",
         trains=True,
         effect="router",
+        recipe=f"{CODE}.serac:ScopedEdits",
         note="cached edits answered by a second model; both parts are trained from scratch here, the paper tunes "
         "pretrained ones",
     ),

@@ -16,6 +16,7 @@ METHODS: tuple[MethodSpec, ...] = (
         presets=PRESETS / "grace.yaml",
         max_batch=1,
         effect="modules",
+        recipe=f"{CODE}.grace_layer:GraceRecipe",
         note="a codebook beside one layer; each row is decided at its last prompt token; eps is in raw activations",
     ),
     MethodSpec(
@@ -28,6 +29,7 @@ METHODS: tuple[MethodSpec, ...] = (
         sees=frozenset({"unrelated_text"}),
         max_batch=1,
         effect="modules",
+        recipe=f"{CODE}.wise_layer:WiseRecipe",
         note="side memories and a router; ours decides per row on the prompt, route=reference as the authors' code",
     ),
     MethodSpec(
@@ -40,6 +42,7 @@ METHODS: tuple[MethodSpec, ...] = (
         max_batch=1,
         trains=True,
         effect="modules",
+        recipe=f"{CODE}.t_patcher:PatchedRecipe",
         note="neurons beside the last MLP; for decoders defined by us: there is no reference code to compare with",
     ),
 )
