@@ -34,7 +34,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "health",
         "editing asking preparing threads",
         "opening",
-        "abilities choosing",
+        "abilities adapters choosing facts",
         "runner recording judging mechanism verifying",
         "comparing submitting",
         "cli testing",
