@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
         "errors charts",
-        "types cache reporting",
+        "types cache progress reporting",
         "hooks options method protocol config judge claims",
         "plugin_loading task_index registry presets",
         "data models",
@@ -35,9 +35,9 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "editing asking preparing threads",
         "opening",
         "abilities adapters choosing facts",
-        "runner recording judging mechanism verifying",
+        "runner recording result judging mechanism verifying",
         "comparing submitting",
-        "cli testing",
+        "api cli testing",
         "__main__",
     )
 )
@@ -120,8 +120,10 @@ def test_records_and_boards_import_only_types_errors_and_charts() -> None:
 def test_only_the_top_reads_records() -> None:
     users = {source for _, source, target in edges() if target in RECORDS} - RECORDS
     assert users <= {
+        "api",
         "cli",
         "recording",
+        "result",
         "testing",
         "runner",
         "judging",
@@ -160,9 +162,19 @@ def test_only_a_few_modules_import_lm_eval() -> None:
 
 
 def test_public_names() -> None:
-    assert editharness.__all__ == ["__version__", "hookimpl"]
+    """What a program may import from the package, and so will find there in later versions."""
+    assert editharness.__all__ == [
+        "Case", "CaseSet", "Result", "__version__", "edit", "edited", "evaluate", "hookimpl", "load_cases",
+    ]  # fmt: skip
+    assert set(editharness.__all__) <= set(dir(editharness))
     for name in editharness.__all__:
-        assert hasattr(editharness, name)
+        assert getattr(editharness, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'evalute'"):
+        editharness.evalute  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert loaded_by("import editharness\nassert editharness.Case") == set()
 
 
 def loaded_by(code: str, *words: str) -> set[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, reduce
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from editharness.cache import cache_folder
 from editharness.editing import Arm, write_arm
 from editharness.method import Method
+from editharness.opening import open_host
 from editharness.patch import Patch, WeightPatch, join
 from editharness.preparing import prepare
 from editharness.presets import Resolved, choose, load_presets, model_facts, resolve
@@ -18,13 +20,28 @@ from editharness.timeline import Timeline
 from editharness.types import Case, Edit, MethodSpec, Schedule, StateId, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from editharness.host import LocalHost
     from editharness.models.load import LoadedModel
     from editharness.registry import Registry
 
 ARM = "positive"
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What writes facts into which model, and how: the fields of a run that concern neither questions nor records."""
+
+    method: str
+    model: str = "pocket"
+    revision: str | None = None
+    preset: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    schedule: Schedule = Schedule(size=None, carry=True)  # noqa: RUF009  frozen
+    seed: int = 0
+    dtype: str = "float32"
+    device: str = "cpu"
+    corpus: Path | None = None
+    trust_remote_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,11 +72,22 @@ class Written:
         return reduce(join, made) if made else WeightPatch({})
 
 
+def write(
+    writing: Writing, registry: Registry, loaded: LoadedModel, cases: Sequence[Case], train: Sequence[Case] = (),
+    advance: Callable[[int], None] = lambda done: None,
+) -> Written:  # fmt: skip
+    """Write the targets of `cases` into a loaded model; raises EditHarnessError where the method cannot run here."""
+    spec = registry.method(writing.method)
+    resolved = resolve_method(spec, writing.preset, writing.settings, loaded)
+    host = open_host(writing, registry, loaded, advance)
+    return write_facts(host, registry, spec, resolved, cases, writing.schedule, train)
+
+
 def write_facts(
     host: LocalHost, registry: Registry, spec: MethodSpec, resolved: Resolved, cases: Sequence[Case],
     schedule: Schedule, train: Sequence[Case] = (),
 ) -> Written:  # fmt: skip
-    """Write the targets of `cases`; raises EditHarnessError where the method cannot run here."""
+    """The same with a host that is there and options that are resolved."""
     prepared = prepare(registry.methods[spec.name], _made(registry, spec, resolved), host, train, cache_folder())
     plain = [Edit(case.id, case.prompt, case.subject, case.target) for case in cases]
     shown = show_arms({ARM: plain}, cases, spec.sees, train)[ARM]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,6 @@ from editharness.errors import DataError, EditHarnessError, UnknownNameError, Us
 from editharness.types import MethodSpec
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from editharness.config import RunConfig
     from editharness.registry import Registry
 
@@ -118,10 +115,11 @@ def _where(config: RunConfig, configs: Sequence[RunConfig]) -> str:
 
 def _run(config: RunConfig, registry: Registry) -> Path:
     """One run with its progress bar; the path of its record."""
+    from editharness.progress import live
     from editharness.recording import write_run
     from editharness.runner import run as run_config
 
-    with reporter() as report:
+    with live() as report:
         path = write_run(run_config(config, registry, report), registry)
     registry.run_finished(path)
     return path
@@ -212,39 +210,6 @@ def known_data(files: Mapping[str, Path], datasets: Mapping[str, Any]) -> None:
             raise UnknownNameError("data set", name, datasets, hint="(in --data)")
         if not path.is_file():
             raise DataError(f"--data {name}={path}: no such file")
-
-
-class ProgressReporter:
-    """One line of Rich progress per stage, on stderr."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress, self.task = progress, progress.add_task("starting", total=None)
-
-    def stage(self, name: str, total: int | None = None) -> None:
-        """The run enters a stage; `total` is None where its length is not known."""
-        self.progress.reset(self.task, description=name, total=total)
-
-    def advance(self, done: int = 1) -> None:
-        """`done` more of the stage's total."""
-        self.progress.advance(self.task, done)
-
-
-@contextmanager
-def reporter() -> Iterator[ProgressReporter]:
-    """A progress bar that goes away when the run is over; silent where stderr is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield ProgressReporter(progress)
 
 
 def notice(text: str) -> None:
