@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Command] = {
     "geometry": Command(
         "editharness.cli.geometry", "target values of old, new and negated sentences: distances, a plot"
     ),
+    "lm-eval": Command("editharness.cli.lm_eval", "lm-eval's own command, with edited models: --model editharness"),
     "methods": Command("editharness.cli.listing", "list the editing methods; NAME shows its options and presets"),
     "protocols": Command("editharness.cli.listing", "list the evaluation protocols"),
     "metrics": Command("editharness.cli.metrics", "explain the columns of boards: formula, direction, source"),
