@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Literal
+
+Loudness = Literal["quiet", "usual", "verbose"]
+LOUDNESS: ContextVar[Loudness] = ContextVar("editharness_loudness", default="usual")
+"""What the command line wants to be told: nothing, a bar where somebody looks on, or every stage as a line."""
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +23,21 @@ class Silent:
 
     def stage(self, name: str, total: int | None = None) -> None:
         """The run enters a stage."""
+
+    def advance(self, done: int = 1) -> None:
+        """`done` more of the stage's total."""
+
+
+class Lines:
+    """A line per stage, with the seconds since the start: for a log."""
+
+    def __init__(self, console: Console) -> None:
+        self.console, self.start = console, time.perf_counter()
+
+    def stage(self, name: str, total: int | None = None) -> None:
+        """The run enters a stage."""
+        of = f" ({total})" if total is not None else ""
+        self.console.print(f"{time.perf_counter() - self.start:8.1f} s  {name}{of}", markup=False, highlight=False)
 
     def advance(self, done: int = 1) -> None:
         """`done` more of the stage's total."""
@@ -40,12 +61,15 @@ class Live:
 
 
 @contextmanager
-def live(*, shown: bool = True, console: Console | None = None) -> Iterator[Live | Silent]:
+def live(*, shown: bool = True, console: Console | None = None) -> Iterator[Live | Lines | Silent]:
     """A progress bar that goes away when the run is over; silent where nobody looks on. `console`: else stderr."""
     from rich.console import Console
 
     console = console or Console(stderr=True)
-    if not shown or not _watched(console):
+    if LOUDNESS.get() == "verbose":
+        yield Lines(console)
+        return
+    if not shown or LOUDNESS.get() == "quiet" or not _watched(console):
         yield Silent()
         return
     from rich.progress import (

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from editharness.cli.cells import Cell, cells, parse_edits, parse_schedules
-from editharness.cli.common import natural, positive
+from editharness.cli.common import complain, natural, notice, positive, show_table
 from editharness.errors import DataError, EditHarnessError, UnknownNameError, UsageError
 from editharness.types import MethodSpec
 
@@ -62,6 +62,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=("table", "json", "markdown"), default="table", help="how to print the board"
     )
+    parser.add_argument("--dry-run", action="store_true", help="print what would be run, and run nothing")
     parser.add_argument("--trust-remote-code", action="store_true", help="run a hub model's own code")
 
 
@@ -82,9 +83,14 @@ def run(args: argparse.Namespace) -> int:
         known_data(config.data, registry.datasets)
         if config.train is not None and not config.train.is_file():
             raise DataError(f"--train {config.train}: no such file")
-    check_writable(args.output)
     for line in left_out:
-        notice(line)
+        complain(line)
+    if args.dry_run:
+        from editharness.cli.dry_run import plan, table
+
+        show_table(table([plan(config, registry) for config in configs], registry), args.format)
+        return 0
+    check_writable(args.output)
     paths = []
     for config in configs:
         try:
@@ -92,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         except EditHarnessError as error:
             if len(configs) == 1:
                 raise
-            notice(f"{config.method}{_where(config, configs)}: {error}")
+            complain(f"{config.method}{_where(config, configs)}: {error}")
     from editharness.leaderboard.show import show_grids, show_records
 
     if paths and gridded:
@@ -210,10 +216,3 @@ def known_data(files: Mapping[str, Path], datasets: Mapping[str, Any]) -> None:
             raise UnknownNameError("data set", name, datasets, hint="(in --data)")
         if not path.is_file():
             raise DataError(f"--data {name}={path}: no such file")
-
-
-def notice(text: str) -> None:
-    """A line beside the board, on stderr so that stdout stays the board."""
-    import sys
-
-    print(text, file=sys.stderr)

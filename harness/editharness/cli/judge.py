@@ -205,7 +205,7 @@ def _offline() -> bool:
 
 
 def _notice(text: str) -> None:
-    from editharness.cli.eval import notice
+    from editharness.cli.common import complain
     from editharness.leaderboard.text import plain
 
-    notice(plain(text, 600))
+    complain(plain(text, 600))
