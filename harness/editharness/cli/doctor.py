@@ -26,7 +26,7 @@ from editharness.errors import EditHarnessError
 State = Literal["ok", "note", "fault"]
 SECONDS = 3.0
 """How long a host may take to answer."""
-EXTRAS = {"ike": ("sentence-transformers",), "judge": ("openai",)}
+EXTRAS = {"ike": ("sentence-transformers",), "judge": ("openai",), "notebook": ("ipywidgets",)}
 
 
 @dataclass(frozen=True)
