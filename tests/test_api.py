@@ -155,6 +155,7 @@ def test_what_cannot_be_done_is_one_line(pocket: tuple[Any, Any], facts: list[di
         (lambda: eh.evaluate("pocket", 17), EditHarnessError, "method is a int: give a name, or a class derived"),  # type: ignore[arg-type]
         (lambda: eh.evaluate("pocket", type("rome", (Nudge,), {})), PluginError, "two plugins offer the method 'rome'"),
         (lambda: eh.edit(model, tokenizer, Refuses, facts), EditError, "fact 1: not today (3 of 3 not written)"),
+        (lambda: eh.edit(model, tokenizer, "mend", facts), EditHarnessError, "cases to train on: give other ones with"),
         (lambda: eh.edit(model, tokenizer, "rome", []), EditHarnessError, "facts: give one at least"),
         (lambda: eh.edit(model, tokenizer, "rome", [{"prompt": "a"}]), EditHarnessError, "'subject' is missing"),
         (lambda: eh.edit(model, tokenizer, "rome", [{"promt": "a"}]), EditHarnessError, "did you mean 'prompt'"),

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import editharness_tasks
+from editharness.asking import quiet
 from editharness.errors import EditHarnessError, UnknownNameError, UsageError
 from editharness.lm_eval_model import EditHarnessLM
+from editharness.testing.tiny import save_tiny
 
 DOC = Path(__file__).parents[1] / "docs" / "lm_eval.md"
 
@@ -98,6 +103,36 @@ def test_a_wrong_model_argument_is_one_line(
         EditHarnessLM(**given)
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_file_of_a_data_set_reaches_the_model_and_its_tasks(tmp_path: Path) -> None:
+    from lm_eval.tasks import TaskManager
+
+    record = {"prompt": "The capital of Kenya is", "subject": "Kenya", "ground_truth": "Nairobi"}
+    names = ("Rome", "Oslo", "Lima", "Bern")
+    records = [{**record, "case_id": i, "prompt": f"In {name}, the capital of Kenya is", "target_new": name}
+               for i, name in enumerate(names)]  # fmt: skip
+    (tmp_path / "cf.json").write_text(json.dumps(records))
+    save_tiny("llama", tmp_path / "model")
+    given = {"pretrained": str(tmp_path / "model"), "method": "ft-m", "steps": 1, "data": "mcf", "edits": 2, "seed": 1,
+             "mcf": str(tmp_path / "cf.json")}  # fmt: skip
+    lm = EditHarnessLM(**given)
+    assert lm.editing["statuses"] == {"done": 2}
+    with quiet():
+        folder = Path(editharness_tasks.__file__).parent / "negation"
+        tasks = TaskManager(include_defaults=False, include_path=str(folder), metadata=given)
+        (task,) = tasks.load(["negation_mcf_pos"])["tasks"].values()
+        (other,) = tasks.load(["negation_pocket_pos"])["tasks"].values()
+    written = [status.edit_id for status in lm.written.arm.statuses]
+    assert [doc["case_id"] for doc in task.test_docs()] == written
+    assert len(other.test_docs()) == 808  # another data set is asked about as a whole
+
+
+def test_the_entry_point_for_the_next_lm_eval_names_the_class() -> None:
+    with (Path(__file__).parents[1] / "pyproject.toml").open("rb") as file:
+        (ref,) = tomllib.load(file)["project"]["entry-points"]["lm_eval.models"].values()
+    module, _, name = ref.partition(":")
+    assert getattr(importlib.import_module(module), name) is EditHarnessLM
 
 
 def test_it_takes_what_lm_eval_hands_over_and_refuses_its_cache() -> None:

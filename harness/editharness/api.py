@@ -32,6 +32,7 @@ from editharness.registry import Registry, load_plugins
 from editharness.result import Result
 from editharness.rows import generating
 from editharness.runner import run
+from editharness.seeing import needs_training, training_cases
 from editharness.store.record import run_id
 from editharness.store.write import check_writable
 from editharness.types import Case, CaseSet, MethodSpec, Schedule
@@ -83,7 +84,8 @@ def edit(
 ) -> Patch:  # fmt: skip
     """What a method changes to make `facts` so, as a patch: the model itself is as it was. See `edited`.
 
-    `train`: cases for a method that trains. Raises EditError for the first fact that could not be written.
+    `train`: cases for a method that trains; those that share a subject with a fact are left out. Raises EditError for
+    the first fact that could not be written.
     """
     registry, name = _known(load_plugins(), method)
     cases = [_case(fact, number) for number, fact in enumerate(facts, start=1)]
@@ -92,11 +94,15 @@ def edit(
     plan = Schedule.parse(schedule)
     if not plan.carry:
         raise ScheduleError(f"schedule {schedule!r} makes a model per fact, not one patch: use all, batch:K")
+    spec = registry.method(name)
+    if needs_training(spec) and not train:
+        raise UsageError(f"method {name!r} needs cases to train on: give other ones with train=")
     with lent(model, tokenizer) as loaded, quiet(), live(shown=progress) as report:
         report.stage(f"{name}: writing", len(cases))
         writing = Writing(name, loaded.name, preset=preset, settings=_texts(settings), schedule=plan, seed=seed,
                           corpus=_path(corpus))  # fmt: skip
-        written = write(writing, registry, loaded, cases, train, report.advance)
+        usable = training_cases(spec, "train", train, cases) if train else ()
+        written = write(writing, registry, loaded, cases, usable, report.advance)
         patch = written.patch
         written.timeline.close()
     if written.failed:

@@ -65,6 +65,7 @@ class EditHarnessLM(EditedLM):
         super().__init__(
             written.timeline, loaded.tokenizer, batch_size=rows, max_length=max_length, default=written.end
         )
+        self.written = written
         resolved = resolve_method(spec, preset, writing.settings, loaded)
         self.editing = {
             "method": method,

@@ -23,6 +23,8 @@ from editharness.errors import MethodError, PluginError
 from editharness.host import LocalHost
 from editharness.models.load import LoadedModel, weights_digest
 from editharness.patch import Patch, WeightPatch
+from editharness.registry import load_plugins
+from editharness.testing.conformance import check_method
 from editharness.testing.tiny import tiny
 from editharness.timeline import Timeline
 from editharness.types import Edit, MethodSpec, Schedule
@@ -189,6 +191,16 @@ def test_what_cannot_be_taken_over_is_one_line(function: Any, error: type[Except
 def test_bad_hyperparameters_are_one_line(source: Any, made_by: Any, line: str) -> None:
     with pytest.raises(MethodError, match=line):
         memit_style(foreign.apply_nudge_to_model, source, hparams_class=made_by)(None)
+
+
+def test_an_adapted_function_passes_the_conformance_kit() -> None:
+    method = memit_style(foreign.apply_nudge_to_model, {**VALUES, "lr": 0.5})
+    spec = MethodSpec("theirs", "Theirs", "none", "foreign:Theirs", exact_batching=False)
+    checks = ("moves the fact", "declared weights only", "finite", "undo", "export", "same seed", "state", "single",
+              "padding", "bad edits", "interrupted", "as found")  # fmt: skip
+    report = check_method(spec, load_plugins().with_method(spec, method), only=checks)
+    assert not report.findings
+    assert report.passed == checks
 
 
 def test_importing_the_adapters_loads_no_torch() -> None:

@@ -37,15 +37,21 @@ class FunctionMethod(Method[None]):
 
     def edit(self, host: Host, edits: Sequence[Edit], state: State) -> Step:
         """The change as full deltas of every weight that differs; refused edits (ValueError, assert) are failed."""
+        from editharness.locate.batch import encodable  # imports torch
+
         hparams = self._read()  # anew: functions keep state on it, which must not reach the next batch
         if host.device.type == "cuda" and hasattr(hparams, "device"):
             hparams.device = host.device.index or 0  # EasyEdit's files name a GPU of their author's machine
-        batches = [edits] if self.adapted.together else [[edit] for edit in edits]
+        usable, failed = encodable(host, [edit for edit in edits if edit.subject_text])
+        failed |= {edit.id: _lost(edit) for edit in edits if not edit.subject_text}
+        batches = [usable] if self.adapted.together else [[edit] for edit in usable]
         with host.recording(*self._writes) as record:
-            statuses = [status for batch in batches for status in self._written(host, batch, hparams)]
-        if record.patch is None or not record.patch.deltas:
+            statuses = [status for batch in batches if batch for status in self._written(host, batch, hparams)]
+        patch = record.patch if record.patch is not None and record.patch.deltas else None
+        if patch is None:
             statuses = [status if status.outcome == "failed" else self._nothing(status) for status in statuses]
-        return Step(record.patch, state, tuple(statuses))
+        found = failed | {status.edit_id: status for status in statuses}
+        return Step(patch, state, tuple(found[edit.id] for edit in edits))
 
     def _read(self) -> Any:
         return read_hparams(self.adapted.hparams, self.adapted.hparams_class)
@@ -86,6 +92,11 @@ def easyedit_style(
     batch, as `batch_edit`.
     """
     return _method(Adapted(function, hparams, hparams_class, _patterns(writes), easyedit_request, together))
+
+
+def _lost(edit: Edit) -> Status:
+    """Its request would be one about nothing, which no function minds."""
+    return Status(edit.id, "failed", "its subject is not in its prompt")
 
 
 def _method(adapted: Adapted) -> type[FunctionMethod]:
