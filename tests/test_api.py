@@ -76,12 +76,13 @@ def answer(model: Any, tokenizer: Any, fact: dict[str, str]) -> str:
 def test_a_name_gives_the_same_scores_as_a_loaded_model_which_comes_back_as_it_was(
     pocket: tuple[Any, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    named = eh.evaluate("pocket", "memit", "synthetic_pocket", edits=4, settings={"steps": 3}, output=tmp_path)
+    asked: dict[str, Any] = {"edits": 2, "limit": 1, "settings": {"steps": 3}}
+    named = eh.evaluate("pocket", "memit", "negation_pocket", output=tmp_path, **asked)
     assert named.path is not None
     assert read_record(named.path) == named.record
     model, tokenizer = pocket
     before = weights_digest(model)
-    given = eh.evaluate(model, "memit", "synthetic_pocket", tokenizer=tokenizer, edits=4, settings={"steps": 3})
+    given = eh.evaluate(model, "memit", "negation_pocket", tokenizer=tokenizer, **asked)
     assert weights_digest(model) == before
     assert model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
@@ -96,10 +97,10 @@ def test_a_name_gives_the_same_scores_as_a_loaded_model_which_comes_back_as_it_w
 
 
 def test_a_method_class_of_the_session_gets_a_row_and_shows_itself() -> None:
-    result = eh.evaluate("pocket", Nudge, "synthetic_pocket", edits=2, limit=1)
+    result = eh.evaluate("pocket", Nudge, "negation_pocket", edits=2, limit=1)
     assert result.record.method.title == "Adds a little to one weight."
     assert result.to_dict() == json.loads(json.dumps(result.to_dict()))
-    assert repr(result).startswith("<Result Nudge on synthetic_pocket: ")
+    assert repr(result).startswith("<Result Nudge on negation_pocket: ")
     assert "Nudge" in str(result)
     console = Console(file=StringIO(), width=100, force_terminal=True, color_system="standard")
     console.print(result)

@@ -41,5 +41,5 @@ def test_the_code_of_a_guide_runs(
         else:
             exec(compile(text, page, "exec"), space)  # the guide's own text is what is tested
     shown = capsys.readouterr().out
-    assert "synthetic · data pocket · model pocket" in shown
+    assert "negation · data pocket · model pocket" in shown
     sys.modules.pop("their_code", None)

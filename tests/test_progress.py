@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import re
 import subprocess
 import sys
+from argparse import Namespace
 from contextlib import suppress
 from io import StringIO
 from pathlib import Path
@@ -16,9 +16,8 @@ import pytest
 from rich.console import Console
 
 from editharness.cli import main
+from editharness.cli.common import complain, loudness, notice
 from editharness.progress import LOUDNESS, Lines, Live, Silent, live
-
-RUN = ["eval", "--method", "none", "--task", "synthetic_pocket", "--edits", "2"]
 
 
 def test_a_terminal_gets_a_bar_that_tells_the_remaining_time() -> None:
@@ -48,20 +47,13 @@ def test_a_pipe_gets_nothing_and_verbose_a_line_per_stage() -> None:
     assert re.fullmatch(r" +0\.\d s  asking \[all\] \(50\)\n", console.file.getvalue())  # type: ignore[attr-defined]
 
 
-def test_quiet_says_nothing_beside_the_board_and_verbose_tells_the_stages(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([*RUN, "--output", str(tmp_path), "--quiet"]) == 0
-    told = capsys.readouterr()
-    assert told.err == ""
-    assert "none" in told.out
-    (record,) = tmp_path.glob("*/record.json")
-    assert "quiet" not in json.loads(record.read_text())["config"]["passed"]
-    assert main([*RUN, "--output", str(tmp_path), "--verbose"]) == 0
-    told = capsys.readouterr()
-    assert "loading pocket" in told.err
-    assert "record: " in told.err
-    assert main([*RUN, "--quiet", "--verbose"]) == 2
+def test_quiet_keeps_notices_back_but_no_complaint(capsys: pytest.CaptureFixture[str]) -> None:
+    for quiet, expected in ((False, "told\nwrong\n"), (True, "wrong\n")):
+        with loudness(Namespace(quiet=quiet, verbose=False, passed={"quiet": True})):
+            notice("told")
+            complain("wrong")
+        assert capsys.readouterr().err == expected
+    assert main(["methods", "--quiet", "--verbose"]) == 2
     assert "not allowed with argument" in capsys.readouterr().err
 
 

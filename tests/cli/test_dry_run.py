@@ -9,7 +9,7 @@ import pytest
 
 from editharness.cli import main
 
-EVAL = ["eval", "--method", "ft-m", "--task", "synthetic_pocket"]
+EVAL = ["eval", "--method", "ft-m", "--task", "negation_pocket"]
 
 
 def planned(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, object]]:
@@ -27,14 +27,17 @@ def test_it_counts_the_requests_that_the_run_makes_and_writes_nothing(
     words = [*EVAL, "--edits", "3", "--schedule", "batch:2", "--set", "steps=2"]
     (plan,) = planned(capsys, *words)
     assert (plan["preset"], plan["schedule"], plan["edits"]) == ("pocket", "batch:2", 3)
-    assert "synthetic_pocket_prompt" in str(plan["lm-eval_tasks"])
+    assert "negation_pocket_neg" in str(plan["lm-eval_tasks"])
     assert plan["time"] == "unknown"
     assert plan["memory"] == "9.6 MB for the weights, the rest unknown"
-    assert str(plan["how_known"]).startswith("no earlier run of ft-m on pocket (float32, cpu) in runs; it first asks")
+    assert plan["how_known"] == "no earlier run of ft-m on pocket (float32, cpu) in runs"
     assert not list(tmp_path.iterdir())
     assert main([*words, "--verbose"]) == 0
     told = capsys.readouterr().err
     assert f"asking ({plan['requests']})" in told
+    assert "record: " in told
+    (record,) = tmp_path.glob("runs/*/record.json")
+    assert "verbose" not in json.loads(record.read_text())["config"]["passed"]
     (after,) = planned(capsys, *words, "--edits", "6")
     assert str(after["time"]).startswith("about ")
     assert str(after["how_known"]).startswith("time scaled from run ft-m-")
