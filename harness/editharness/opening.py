@@ -59,7 +59,9 @@ class Wanted(Protocol):
 def open_model(wanted: Wanted, registry: Registry) -> LoadedModel:
     """Load the model; a packaged one by its name. Raises ModelError with the nearest packaged name."""
     if wanted.model in registry.handed:
-        return cast("LoadedModel", registry.handed[wanted.model])
+        handed = cast("LoadedModel", registry.handed[wanted.model])
+        suit_threads(handed.parameters)
+        return handed
     packaged = {name: entry.spec.folder for name, entry in registry.models.items()}
     try:
         loaded = load_model(
