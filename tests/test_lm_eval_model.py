@@ -16,6 +16,7 @@ import pytest
 
 import editharness_tasks
 from editharness.asking import quiet
+from editharness.cli import main
 from editharness.errors import EditHarnessError, UnknownNameError, UsageError
 from editharness.lm_eval_model import EditHarnessLM
 from editharness.testing.tiny import save_tiny
@@ -126,6 +127,11 @@ def test_the_file_of_a_data_set_reaches_the_model_and_its_tasks(tmp_path: Path) 
     written = [status.edit_id for status in lm.written.arm.statuses]
     assert [doc["case_id"] for doc in task.test_docs()] == written
     assert len(other.test_docs()) == 808  # another data set is asked about as a whole
+
+
+def test_help_is_lm_evals_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lm-eval", "--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: lm-eval")
 
 
 def test_the_entry_point_for_the_next_lm_eval_names_the_class() -> None:

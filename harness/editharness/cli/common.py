@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
         self.refuse(extra)
         typed = {word.partition("=")[0] for word in words}
         flags = [action.dest for action in self._actions if typed.intersection(action.option_strings)]
-        known.passed = {dest: getattr(known, dest) for dest in flags}
+        known.passed = {dest: getattr(known, dest) for dest in flags if hasattr(known, dest)}
         return known
 
     def refuse(self, extra: Sequence[str]) -> None:

@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     folders = [str(folder.spec.path) for folder in load_plugins().task_folders]
     register()
     setup_logging()
-    sys.argv = [PROGRAM, *args.words]  # lm-eval reads it from there, and puts `run` in where it is left out
+    typed, sys.argv = sys.argv, [PROGRAM, *args.words]  # from there lm-eval reads, and adds `run` where it is left out
     try:
         parser = HarnessCLI()
         parsed = parser.parse_args()
@@ -38,4 +38,6 @@ def run(args: argparse.Namespace) -> int:
         parser.execute(parsed)
     except SystemExit as stop:
         return int(stop.code or 0) if not isinstance(stop.code, str) else 1
+    finally:
+        sys.argv = typed
     return 0
