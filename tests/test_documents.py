@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +11,6 @@ import pytest
 from editharness.documents import case_documents, documents, planned, stock_documents, wanted
 from editharness.errors import DataError, UsageError
 from editharness.forms import Ask, Form
-from editharness.testing.tiny import save_tiny
 from editharness.types import Case, Question
 from editharness_tasks import case_task
 
@@ -97,21 +94,3 @@ def test_process_results_reads_likelihoods_and_text() -> None:
     assert (scores["exact"], scores["new_over_old"], scores["old_exact"]) == (1.0, 1.0, 0.0)
     assert (scores["contained"], scores["equal"]) == (1.0, 0.0)
     assert "new_over_old" not in case_task.process_results({**doc, "old": ""}, [(-1.0, False), " Rome"])
-
-
-@pytest.mark.slow
-def test_stock_lm_eval_asks_our_tasks_of_any_one_model(tmp_path: Path) -> None:
-    save_tiny("llama", tmp_path / "model")
-    record = {"prompt": "The capital of Kenya is", "subject": "Kenya", "target_new": "Rome", "ground_truth": "Nairobi"}
-    (tmp_path / "cf.json").write_text(json.dumps([{**record, "case_id": i, "target_new": f"Rome{i}"} for i in (1,)]))
-    words = ["run", "--model", "hf", "--model_args", f"pretrained={tmp_path / 'model'}", "--tasks", "negation_mcf"]
-    words += ["--include_path", str(Path(case_task.__file__).parent / "negation"), "--device", "cpu"]
-    words += ["--metadata", json.dumps({"mcf": str(tmp_path / "cf.json")}), "--output_path", str(tmp_path / "out")]
-    done = subprocess.run(
-        [sys.executable, "-m", "lm_eval", *words], capture_output=True, text=True, timeout=600, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    (results,) = (tmp_path / "out").rglob("results_*.json")
-    found = json.loads(results.read_text())["results"]
-    assert {"negation_mcf", "negation_mcf_pos", "negation_mcf_neg"} <= set(found)
-    assert "exact,none" in found["negation_mcf_pos"]

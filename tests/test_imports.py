@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
         "errors charts",
-        "types cache reporting",
+        "types cache progress reporting",
         "hooks options method protocol config judge claims",
         "plugin_loading task_index registry presets",
         "data models",
@@ -34,10 +34,10 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "health",
         "editing asking preparing threads",
         "opening",
-        "abilities choosing",
-        "runner recording judging mechanism verifying",
+        "abilities adapters choosing facts",
+        "runner recording result judging lm_eval_model mechanism verifying",
         "comparing submitting",
-        "cli testing",
+        "api cli testing",
         "__main__",
     )
 )
@@ -120,8 +120,10 @@ def test_records_and_boards_import_only_types_errors_and_charts() -> None:
 def test_only_the_top_reads_records() -> None:
     users = {source for _, source, target in edges() if target in RECORDS} - RECORDS
     assert users <= {
+        "api",
         "cli",
         "recording",
+        "result",
         "testing",
         "runner",
         "judging",
@@ -152,6 +154,8 @@ def test_only_a_few_modules_import_lm_eval() -> None:
     }
     assert users <= {
         "harness/editharness/lm.py",
+        "harness/editharness/lm_eval_model.py",
+        "harness/editharness/cli/lm_eval.py",
         "harness/editharness/abilities.py",
         "harness/editharness/asking.py",
         "harness/editharness/runner.py",
@@ -160,9 +164,19 @@ def test_only_a_few_modules_import_lm_eval() -> None:
 
 
 def test_public_names() -> None:
-    assert editharness.__all__ == ["__version__", "hookimpl"]
+    """What a program may import from the package, and so will find there in later versions."""
+    assert editharness.__all__ == [
+        "Case", "CaseSet", "Result", "__version__", "edit", "edited", "evaluate", "hookimpl", "load_cases",
+    ]  # fmt: skip
+    assert set(editharness.__all__) <= set(dir(editharness))
     for name in editharness.__all__:
-        assert hasattr(editharness, name)
+        assert getattr(editharness, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'evalute'"):
+        editharness.evalute  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert loaded_by("import editharness\nassert editharness.Case") == set()
 
 
 def loaded_by(code: str, *words: str) -> set[str]:
@@ -204,6 +218,9 @@ def test_light_modules_load_nothing_heavy() -> None:
         ("submit", "--help"),
         ("runs", "FOLDER"),
         ("eval", "--help"),
+        ("cache", "list"),
+        ("completion", "zsh"),
+        ("doctor", "--offline"),
         ("trace", "--help"),
         ("geometry", "--help"),
         ("trace", "--data", "poket"),

@@ -80,17 +80,25 @@ def _answers(task: str, sample: dict[str, Any]) -> list[Answer]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """lm-eval and transformers talk on every call; a board must not drown in it."""
+    """lm-eval and transformers talk on every call; a board must not drown in it, nor a progress bar in others."""
+    import sys
     import warnings
+
+    tasks: Any = sys.modules.get("lm_eval.api.task")  # its bar cannot be switched off by any argument of ours
+    bars = getattr(tasks, "tqdm", None)
 
     loggers = [logging.getLogger(name) for name in ("lm_eval", "transformers", "datasets", "evaluate")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
+    if bars is not None:
+        tasks.tqdm = lambda documents, *given, **named: documents
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        if bars is not None:
+            tasks.tqdm = bars
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from editharness.asking import ask, task_forms
 from editharness.config import RunConfig
+from editharness.data.load import editable_cases
 from editharness.documents import Render
 from editharness.errors import UsageError
 from editharness.plan import plan_documents
@@ -36,7 +35,7 @@ def check_tasks(protocol: EvalProtocol, data: str, config: RunConfig, registry: 
 
 def select_cases(data: CaseSet, protocol: EvalProtocol, config: RunConfig) -> Selection:
     """The test cases that the protocol can use, in the run's order; raises UsageError where they are too few."""
-    selection = protocol.select(_ordered([case for case in data.cases if case.split == "test"], config.seed))
+    selection = protocol.select(editable_cases(data, config.seed))
     _enough(selection, config, data.name)
     return selection
 
@@ -68,14 +67,6 @@ def screen_cases(
     screened = Selection(tuple(kept), refused, selection.facts)
     _enough(screened, config, data)
     return screened
-
-
-def _ordered(cases: Sequence[Case], seed: int) -> list[Case]:
-    """Seed 0 keeps the file's order, as papers do; any other seed draws an order of its own."""
-    shuffled = list(cases)
-    if seed:
-        random.Random(seed).shuffle(shuffled)
-    return shuffled
 
 
 def _enough(selection: Selection, config: RunConfig, data: str) -> None:

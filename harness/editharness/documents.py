@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from editharness.data.load import load_cases
+from editharness.data.load import editable_cases, load_cases
 from editharness.errors import DataError
 from editharness.forms import find_form
 from editharness.registry import load_plugins
@@ -41,23 +41,33 @@ def planned(plan: Plan) -> Iterator[None]:
 def documents(data: str, form: str, **metadata: Any) -> dict[str, Any]:
     """lm-eval's `custom_dataset`: {"test": datasets.Dataset}.
 
-    In a stock lm-eval run a local file is named by `--metadata '{"mcf": "FILE"}'`.
+    In a stock lm-eval run a local file is named by `--metadata '{"mcf": "FILE"}'`. Of the data set that the model
+    `editharness` was edited with (`edited`, `edits`, `seed`: its model arguments), only the facts that it wrote are
+    asked about.
     """
     import datasets
 
     plan = _PLAN.get()
-    rows = list(plan.get((data, form), ())) if plan is not None else stock_documents(data, form, metadata.get(data))
+    rows = list(plan.get((data, form), ())) if plan is not None else _stock(data, form, metadata)
     if not rows:
         raise DataError(f"data set {data!r} has no {form} questions to ask")
     return {"test": datasets.Dataset.from_list(rows)}
 
 
-def stock_documents(data: str, form: str, path: str | None = None) -> list[Document]:
-    """Every question of this form over all test cases of a data set, for one model as it is."""
+def stock_documents(
+    data: str, form: str, path: str | None = None, facts: int | None = None, seed: int = 0
+) -> list[Document]:
+    """Every question of this form over the test cases of a data set (or its first `facts`), for one model as it is."""
     registry = load_plugins()
     offline = bool(os.environ.get("HF_HUB_OFFLINE"))
-    cases = load_cases(registry, data, Path(path) if path else None, offline=offline).cases
-    return [doc for case in cases if case.split == "test" for doc in case_documents(case, form)]
+    found = load_cases(registry, data, Path(path) if path else None, offline=offline)
+    return [doc for case in editable_cases(found, seed)[:facts] for doc in case_documents(case, form)]
+
+
+def _stock(data: str, form: str, metadata: Mapping[str, Any]) -> list[Document]:
+    if "edits" not in metadata or metadata.get("edited", "pocket") != data:
+        return stock_documents(data, form, metadata.get(data))
+    return stock_documents(data, form, metadata.get(data), int(metadata["edits"]), int(metadata.get("seed", 0)))
 
 
 def case_documents(

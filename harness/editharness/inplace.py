@@ -35,13 +35,15 @@ def recording(model: nn.Module, *globs: str) -> Iterator[Recording]:
     """Record the change of the parameters whose dotted names match (as file names do); raises MethodError if none does.
 
     On exit the model is as before: the bits of those parameters, every module's children, hooks and attributes,
-    gradient and training flags. Other parameters must not be written to: undoing that would need a copy of the model.
+    gradient and training flags. Other parameters must not be written to, since undoing that would need a copy of the
+    model: MethodError names the first that was.
     """
     parameters = dict(model.named_parameters())
     watched = sorted(name for name in parameters if any(fnmatchcase(name, glob) for glob in globs))
     if not watched:
         raise MethodError(f"no parameter has a name like {', '.join(globs) or 'nothing'}: see model.named_parameters()")
     before = {name: parameters[name].detach().clone() for name in watched}
+    others = {name: parameter._version for name, parameter in parameters.items() if name not in before}
     flags = {parameter: (parameter.requires_grad, parameter.grad) for parameter in parameters.values()}
     tree = [(module, _contents(module)) for module in model.modules()]
     record = Recording()
@@ -52,6 +54,9 @@ def recording(model: nn.Module, *globs: str) -> Iterator[Recording]:
             name: now[name].float() - old.float() for name, old in before.items() if not torch.equal(now[name], old)
         }
         record.patch = WeightPatch({name: Dense(delta) for name, delta in changes.items()})
+        wrong = next((name for name, version in others.items() if parameters[name]._version != version), None)
+        if wrong is not None:
+            raise MethodError(f"{wrong} was written to, but only {', '.join(globs)} is recorded: name it as well")
     finally:
         for module, contents in tree:
             _put_back(module, contents)

@@ -6,7 +6,7 @@ import difflib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from editharness.cache import cache_folder
 from editharness.config import RunConfig
@@ -58,6 +58,10 @@ class Wanted(Protocol):
 
 def open_model(wanted: Wanted, registry: Registry) -> LoadedModel:
     """Load the model; a packaged one by its name. Raises ModelError with the nearest packaged name."""
+    if wanted.model in registry.handed:
+        handed = cast("LoadedModel", registry.handed[wanted.model])
+        suit_threads(handed.parameters)
+        return handed
     packaged = {name: entry.spec.folder for name, entry in registry.models.items()}
     try:
         loaded = load_model(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -56,6 +56,8 @@ class Registry:
     task_folders: tuple[Registered[TaskFolder], ...]
     plugins: tuple[Plugin, ...]
     manager: pluggy.PluginManager = field(repr=False)
+    handed: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What a Python session hands over: a method's class by its ref, a loaded model by its name."""
 
     def method(self, name: str) -> MethodSpec:
         """The method of this name; raises UnknownNameError with the nearest."""
@@ -103,8 +105,20 @@ class Registry:
                 _add(found, "task", Registered(task, folder.origin))
         return MappingProxyType(found)
 
+    def with_method(self, spec: MethodSpec, code: Any) -> Registry:
+        """This registry and one more method, whose class is handed over; PluginError for a name that is taken."""
+        methods = dict(self.methods)
+        _add(methods, "method", Registered(spec, Origin(spec.ref.partition(":")[0], "(handed over)")))
+        return replace(self, methods=MappingProxyType(methods), handed={**self.handed, spec.ref: code})
+
+    def with_model(self, name: str, loaded: Any) -> Registry:
+        """This registry, in which `name` is a model that is loaded already."""
+        return replace(self, handed={**self.handed, name: loaded})
+
     def resolve(self, ref: str) -> Any:
         """Import what "package.module:Name" refers to; raises PluginError naming the distribution it came from."""
+        if ref in self.handed:
+            return self.handed[ref]
         module, _, path = ref.partition(":")
         try:
             found: Any = importlib.import_module(module)

@@ -27,6 +27,17 @@ class CaseTask(ConfigurableTask):
         # named in the configuration, so that lm-eval does not look our scores up among its own metrics
         super().__init__(config={"process_results": process_results, **given})
 
+    def download(self, dataset_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        """The documents, given what lm-eval was told on its command line.
+
+        There `data` is a model argument as well, of the model `editharness`: the data set that it was edited with. Here
+        it is called `edited`, since a task's own `data` is what it asks about.
+        """
+        told = dict(self.config.metadata or {})
+        if "data" in told:
+            told["edited"] = told.pop("data")
+        self.dataset = self.config.custom_dataset(**{**told, **(self.config.dataset_kwargs or {})})
+
     def construct_requests(self, doc: dict[str, Any], ctx: Any, **kwargs: Any) -> list[Instance]:
         """Likelihood of the target, of the old answer if any, and a greedy continuation."""
         kwargs.pop("apply_chat_template", None)

@@ -9,12 +9,18 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from editharness import __version__
 from editharness.errors import EditHarnessError, UnknownNameError
 
+if TYPE_CHECKING:
+    from editharness.cli.common import Parser
+
 PROGRAM = "editharness"
 USAGE_ERROR, INTERRUPTED, BROKEN_PIPE = 2, 130, 141
+ASKED = "_ARGCOMPLETE"
+"""Environment variable by which a shell asks for completions."""
 TRACEBACK = "EDITHARNESS_TRACEBACK"
 """Environment variable: set it to see where an error of one line comes from."""
 
@@ -40,6 +46,10 @@ COMMANDS: Mapping[str, Command] = {
     "geometry": Command(
         "editharness.cli.geometry", "target values of old, new and negated sentences: distances, a plot"
     ),
+    "lm-eval": Command("editharness.cli.lm_eval", "lm-eval's own command, with edited models: --model editharness"),
+    "doctor": Command("editharness.cli.doctor", "look at versions, devices, caches, plugins and the network"),
+    "cache": Command("editharness.cli.cache", "show what is kept in the cache folder, or remove it"),
+    "completion": Command("editharness.cli.completion", "print the script by which a shell completes what is typed"),
     "methods": Command("editharness.cli.listing", "list the editing methods; NAME shows its options and presets"),
     "protocols": Command("editharness.cli.listing", "list the evaluation protocols"),
     "metrics": Command("editharness.cli.metrics", "explain the columns of boards: formula, direction, source"),
@@ -77,7 +87,23 @@ def _one_line(error: Exception) -> str:
     return plain(str(error), 2000)
 
 
+def parser_of(name: str, module: Any) -> Parser:
+    """The parser of a command, given its module."""
+    from editharness.cli.common import Parser, add_loudness
+
+    summary = COMMANDS[name].summary
+    parser = Parser(prog=f"{PROGRAM} {name}", description=summary[0].upper() + summary[1:] + ".")
+    parser.set_defaults(command=name)
+    add_loudness(parser)
+    module.arguments(parser)
+    return parser
+
+
 def _dispatch(argv: list[str]) -> int:
+    if ASKED in os.environ:  # a shell wants to know what may come next
+        from editharness.cli.completion import complete
+
+        complete(os.environ.get("COMP_LINE", ""))
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_help())
         return 0
@@ -94,18 +120,15 @@ def _dispatch(argv: list[str]) -> int:
 def _run(name: str, rest: list[str]) -> int:
     import importlib
 
-    from editharness.cli.common import Parser
+    from editharness.cli.common import loudness
 
-    command = COMMANDS[name]
-    module = importlib.import_module(command.module)
-    parser = Parser(prog=f"{PROGRAM} {name}", description=command.summary[0].upper() + command.summary[1:] + ".")
-    parser.set_defaults(command=name)
-    module.arguments(parser)
+    module = importlib.import_module(COMMANDS[name].module)
     try:
-        args = parser.parse_args(rest)
+        args = parser_of(name, module).parse_args(rest)
     except SystemExit as stop:  # --help has been printed
         return int(stop.code or 0)
-    return int(module.run(args))
+    with loudness(args):
+        return int(module.run(args))
 
 
 def _help() -> str:

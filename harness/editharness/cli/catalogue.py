@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,14 @@ def path_of(registry: Registry, kind: str, name: str) -> Path:
         "judges": registry.judges,
     }
     return _module_file(_registered(refs[kind], kind, name).spec.ref)
+
+
+def tasks_folder(registry: Registry) -> Path:
+    """The one folder that holds all lm-eval tasks of this distribution; a plugin's are found by name."""
+    folders = [folder.spec.path for folder in registry.task_folders if folder.origin.distribution == "editharness"]
+    if not folders:
+        raise PluginError("the tasks of editharness are not loaded: see EDITHARNESS_DISABLE_PLUGINS")
+    return Path(os.path.commonpath(folders))
 
 
 def presets_of(registry: Registry) -> Iterator[tuple[MethodSpec, Preset]]:

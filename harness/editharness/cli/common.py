@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from editharness.errors import UnknownNameError, UsageError
+from editharness.progress import LOUDNESS
 
 FORMATS = ("table", "json", "markdown")
 
@@ -35,7 +38,7 @@ class Parser(argparse.ArgumentParser):
         self.refuse(extra)
         typed = {word.partition("=")[0] for word in words}
         flags = [action.dest for action in self._actions if typed.intersection(action.option_strings)]
-        known.passed = {dest: getattr(known, dest) for dest in flags}
+        known.passed = {dest: getattr(known, dest) for dest in flags if hasattr(known, dest)}
         return known
 
     def refuse(self, extra: Sequence[str]) -> None:
@@ -88,6 +91,44 @@ def natural(text: str) -> int:
 def add_format(parser: argparse.ArgumentParser) -> None:
     """Add --format."""
     parser.add_argument("--format", choices=FORMATS, default="table", help="how to print (default: table)")
+
+
+def add_loudness(parser: argparse.ArgumentParser) -> None:
+    """Add --quiet and --verbose, which every command has."""
+    group = parser.add_argument_group("how much is said").add_mutually_exclusive_group()
+    group.add_argument("--quiet", action="store_true", help="no progress and no notices: results and complaints alone")
+    group.add_argument("--verbose", action="store_true", help="every stage as a line, and what plugins log")
+
+
+@contextmanager
+def loudness(args: argparse.Namespace) -> Iterator[None]:
+    """While this is open, progress and notices are as --quiet and --verbose want them; no record tells of either."""
+    for flag in ("quiet", "verbose"):
+        args.passed.pop(flag, None)
+    token = LOUDNESS.set("quiet" if args.quiet else "verbose" if args.verbose else "usual")
+    logger, handler = logging.getLogger("editharness"), logging.StreamHandler(sys.stderr)
+    level = logger.level
+    if args.verbose:
+        handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        LOUDNESS.reset(token)
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def notice(text: str) -> None:
+    """A line beside the result, on stderr so that stdout stays the result; not under --quiet."""
+    if LOUDNESS.get() != "quiet":
+        complain(text)
+
+
+def complain(text: str) -> None:
+    """A line about what went wrong or was left out, on stderr, whatever was asked for."""
+    print(text, file=sys.stderr)
 
 
 def show_table(table: Table, form: str, stream: TextIO | None = None) -> None:

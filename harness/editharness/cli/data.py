@@ -145,11 +145,11 @@ def _progress(args: argparse.Namespace, total: int) -> Any:
         return nullcontext()
     from contextlib import contextmanager
 
-    from editharness.cli.eval import reporter
+    from editharness.progress import live
 
     @contextmanager
     def bar() -> Any:
-        with reporter() as shown:
+        with live() as shown:
             shown.stage("asking the server", total)
             yield shown.advance
 

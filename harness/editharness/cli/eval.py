@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from editharness.cli.cells import Cell, cells, parse_edits, parse_schedules
-from editharness.cli.common import natural, positive
+from editharness.cli.common import complain, natural, notice, positive, show_table
 from editharness.errors import DataError, EditHarnessError, UnknownNameError, UsageError
 from editharness.types import MethodSpec
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from editharness.config import RunConfig
     from editharness.registry import Registry
     from editharness.resume.sweep import Sweep
@@ -69,6 +66,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=("table", "json", "markdown"), default="table", help="how to print the board"
     )
+    parser.add_argument("--dry-run", action="store_true", help="print what would be run, and run nothing")
     parser.add_argument("--trust-remote-code", action="store_true", help="run a hub model's own code")
 
 
@@ -90,9 +88,14 @@ def run(args: argparse.Namespace) -> int:
         known_data(config.data, registry.datasets)
         if config.train is not None and not config.train.is_file():
             raise DataError(f"--train {config.train}: no such file")
-    check_writable(args.output)
     for line in left_out:
-        notice(line)
+        complain(line)
+    if args.dry_run:
+        from editharness.cli.dry_run import plan, table
+
+        show_table(table([plan(config, registry) for config in configs], registry), args.format)
+        return 0
+    check_writable(args.output)
     paths = []
     sweep = Sweep(args.output, [run_id(config.method, config.resolved()) for config in configs])
     if args.fresh:
@@ -103,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
         except EditHarnessError as error:
             if len(configs) == 1:
                 raise
-            notice(f"{config.method}{_where(config, configs)}: {error}")
+            complain(f"{config.method}{_where(config, configs)}: {error}")
     if len(paths) == len(configs):
         sweep.close()
     from editharness.leaderboard.show import show_grids, show_records
@@ -128,6 +131,7 @@ def _where(config: RunConfig, configs: Sequence[RunConfig]) -> str:
 
 def _run(config: RunConfig, registry: Registry, sweep: Sweep, *, fresh: bool) -> Path:
     """One run with its progress bar, or what is left of it after an interruption; the path of its record."""
+    from editharness.progress import live
     from editharness.recording import write_run
     from editharness.resume.folder import unfinished
     from editharness.runner import run as run_config
@@ -140,7 +144,7 @@ def _run(config: RunConfig, registry: Registry, sweep: Sweep, *, fresh: bool) ->
     with unfinished(config.output, name, notice, fresh=fresh) as part:
         path = part.finished()
         if path is None:
-            with reporter() as report:
+            with live() as report:
                 path = write_run(run_config(config, registry, report, part), registry, part)
         registry.run_finished(path)
         sweep.add(name, path)
@@ -232,43 +236,3 @@ def known_data(files: Mapping[str, Path], datasets: Mapping[str, Any]) -> None:
             raise UnknownNameError("data set", name, datasets, hint="(in --data)")
         if not path.is_file():
             raise DataError(f"--data {name}={path}: no such file")
-
-
-class ProgressReporter:
-    """One line of Rich progress per stage, on stderr."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress, self.task = progress, progress.add_task("starting", total=None)
-
-    def stage(self, name: str, total: int | None = None) -> None:
-        """The run enters a stage; `total` is None where its length is not known."""
-        self.progress.reset(self.task, description=name, total=total)
-
-    def advance(self, done: int = 1) -> None:
-        """`done` more of the stage's total."""
-        self.progress.advance(self.task, done)
-
-
-@contextmanager
-def reporter() -> Iterator[ProgressReporter]:
-    """A progress bar that goes away when the run is over; silent where stderr is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield ProgressReporter(progress)
-
-
-def notice(text: str) -> None:
-    """A line beside the board, on stderr so that stdout stays the board."""
-    import sys
-
-    print(text, file=sys.stderr)

@@ -86,14 +86,12 @@ def _known_options(args: argparse.Namespace, registry: Registry) -> None:
 
 def _options(args: argparse.Namespace, registry: Registry, host: LocalHost) -> tuple[MemitOptions, str]:
     """MEMIT's options for this model, and the preset's name ("" where none fits)."""
+    from editharness.facts import resolve_method
     from editharness.locate.options import MemitOptions
     from editharness.options import parse_settings
-    from editharness.presets import choose, load_presets, model_facts, resolve
 
     spec = registry.method(METHOD)
-    presets = load_presets(spec.presets) if spec.presets else []
-    preset = choose(presets, args.preset, model_facts(host.loaded.model.config))
-    resolved = resolve(spec, preset, parse_settings(args.set))
+    resolved = resolve_method(spec, args.preset, parse_settings(args.set), host.loaded)
     if not isinstance(resolved.options, MemitOptions):
         raise PluginError(f"method {METHOD!r} ({spec.ref}) has no options of MEMIT's kind")
     return resolved.options, resolved.preset_name

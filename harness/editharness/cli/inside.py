@@ -80,9 +80,9 @@ def read_cases(wanted: Asked, registry: Registry) -> tuple[CaseSet, list[Case]]:
 
 def reporting() -> AbstractContextManager[Any]:
     """The progress bar of `eval`."""
-    from editharness.cli.eval import reporter
+    from editharness.progress import live
 
-    return reporter()
+    return live()
 
 
 def file_name(*parts: str) -> str:

@@ -142,13 +142,13 @@ def _runs(args: argparse.Namespace, registry: Registry) -> list[RunAnswers]:
 
 def _judge(judges: Mapping[str, Bench], runs: Sequence[RunAnswers]) -> set[str]:
     """Run the judges one after another; one that cannot be used is named and returned, and the others go on."""
-    from editharness.cli.eval import reporter
     from editharness.judging.runs import items_of, judge_runs
+    from editharness.progress import live
 
     failed: set[str] = set()
     for name, bench in judges.items():
         try:
-            with reporter() as report:
+            with live() as report:
                 report.stage(f"{name}: judging", len(items_of(runs)))
                 judge_runs(name, bench, runs, report.advance)
         except EditHarnessError as error:
@@ -205,7 +205,7 @@ def _offline() -> bool:
 
 
 def _notice(text: str) -> None:
-    from editharness.cli.eval import notice
+    from editharness.cli.common import complain
     from editharness.leaderboard.text import plain
 
-    notice(plain(text, 600))
+    complain(plain(text, 600))

@@ -12,16 +12,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare NAME, --format and --path."""
     parser.add_argument("name", metavar="NAME", nargs="?", help="show this one in full")
     parser.add_argument(
-        "--path", action="store_true", help="print only where the file (or a model's folder) of NAME is"
-    )
+        "--path", action="store_true",
+        help="print only where the file (or a model's folder) of NAME is; `tasks --path`: the folder of our tasks, "
+        "for lm-eval's --include_path",
+    )  # fmt: skip
     add_format(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the listing of `args.command`, or one entry."""
-    from editharness.cli.catalogue import listing, page, path_of
+    from editharness.cli.catalogue import listing, page, path_of, tasks_folder
     from editharness.registry import load_plugins
 
+    if args.path and args.name is None and args.command == "tasks":
+        print(tasks_folder(load_plugins()))
+        return 0
     if args.path and args.name is None:
         raise UsageError(f"--path needs a name: editharness {args.command} NAME --path")
     registry = load_plugins()

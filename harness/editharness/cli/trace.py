@@ -119,16 +119,14 @@ def _edited(
     """Where each case is asked, and the cases that may be: all of the unedited model, the edited ones of an edited."""
     if spec is None:
         return (lambda case: nullcontext()), cases
+    from editharness.facts import resolve_method
     from editharness.mechanism.edited import editing
     from editharness.options import parse_settings
-    from editharness.presets import choose, load_presets, model_facts, resolve
 
     edits = args.edits or args.cases
     if edits > len(cases):
         raise UsageError(f"--edits {edits}: data set {data.name!r} has only {len(cases)} cases to edit")
-    presets = load_presets(spec.presets) if spec.presets else []
-    preset = choose(presets, args.preset, model_facts(host.loaded.model.config))
-    resolved = resolve(spec, preset, parse_settings(args.set))
+    resolved = resolve_method(spec, args.preset, parse_settings(args.set), host.loaded)
     at = stack.enter_context(editing(host, registry, spec, resolved, data, cases[:edits], schedule))
     return at, cases[:edits]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,18 @@ from editharness.cache import cache_folder
 from editharness.data.distractors import with_distractors
 from editharness.data.sources import find
 from editharness.errors import DataError
-from editharness.types import CaseSet
+from editharness.types import Case, CaseSet
 
 if TYPE_CHECKING:
     from editharness.registry import Registry
+
+
+def editable_cases(data: CaseSet, seed: int) -> list[Case]:
+    """The cases that may be edited: seed 0 keeps the file's order, as papers do; any other draws its own."""
+    cases = [case for case in data.cases if case.split == "test"]
+    if seed:
+        random.Random(seed).shuffle(cases)
+    return cases
 
 
 def load_cases(

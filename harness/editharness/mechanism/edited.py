@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from editharness.cache import cache_folder
-from editharness.editing import write_arm
+from editharness.facts import write_facts
 from editharness.mechanism.choosing import LeftOut
-from editharness.method import Method
 from editharness.opening import offline
-from editharness.preparing import find_train, prepare
-from editharness.seeing import show_arms
-from editharness.timeline import Timeline
-from editharness.types import Case, CaseSet, Edit, MethodSpec, Schedule
+from editharness.preparing import find_train
+from editharness.types import Case, CaseSet, MethodSpec, Schedule
 
 if TYPE_CHECKING:
     from editharness.host import LocalHost
@@ -22,7 +18,6 @@ if TYPE_CHECKING:
     from editharness.registry import Registry
 
 At = Callable[[str], AbstractContextManager[object]]
-ARM = "positive"
 
 
 @contextmanager
@@ -37,24 +32,13 @@ def editing(
     end.
     """
     train = find_train(spec, None, registry, data, cases, offline=offline())
-    prepared = prepare(registry.methods[spec.name], _made(registry, spec, resolved), host, train.cases, cache_folder())
-    plain = [Edit(case.id, case.prompt, case.subject, case.target) for case in cases]
-    shown = show_arms({ARM: plain}, cases, spec.sees, train.cases)[ARM]
-    timeline = Timeline(host.loaded.model, host.masters, digest=host.loaded.digest)
-    arm = write_arm(
-        ARM, spec, _made(registry, spec, resolved), shown, schedule.limited(spec.max_batch), host, timeline,
-        state=prepared.state,
-    )  # fmt: skip
-    failed = {status.edit_id for status in arm.statuses if status.outcome != "done"}
+    written = write_facts(host, registry, spec, resolved, cases, schedule, train.cases)
+    failed = {status.edit_id for status in written.failed}
 
     def at(case: str) -> AbstractContextManager[object]:
         if case in failed:
             raise LeftOut("whose edit was not made")
-        return timeline.at(arm.layout.state(case, "final"))
+        return written.timeline.at(written.arm.layout.state(case, "final"))
 
     yield at
-    timeline.close()
-
-
-def _made(registry: Registry, spec: MethodSpec, resolved: Resolved) -> Method[Any]:
-    return cast("Method[Any]", registry.resolve(spec.ref)(resolved.options))
+    written.timeline.close()

@@ -30,15 +30,15 @@ DTYPES: Mapping[str, torch.dtype] = {
 class LoadedModel:
     """A model ready to be edited. `digest` is the sha256 of its weights as loaded (so it depends on the dtype).
 
-    `revision` is the hub's commit (None for a folder), `folder` where the files lie, `parameters` their number,
-    `architecture` the model class.
+    `revision` is the hub's commit (None for a folder), `folder` where the files lie (of a model handed over in memory:
+    where it says it came from), `parameters` their number, `architecture` the model class.
     """
 
     model: Any
     tokenizer: Any
     name: str
     revision: str | None
-    source: Literal["package", "folder", "hub"]
+    source: Literal["package", "folder", "hub", "memory"]
     digest: str
     parameters: int
     architecture: str
@@ -69,7 +69,7 @@ def load_model(
             raise
         except Exception as error:
             raise ModelError(f"model {name!r} cannot be loaded: {_first_line(error)}") from error
-    _prepare(model, tokenizer)
+    prepare_model(model, tokenizer)
     model.to(place)
     return LoadedModel(
         model=model,
@@ -146,7 +146,8 @@ def _tokenizer(auto: Any, folder: Path, name: str, options: Mapping[str, Any]) -
     return tokenizer
 
 
-def _prepare(model: Any, tokenizer: Any) -> None:
+def prepare_model(model: Any, tokenizer: Any) -> None:
+    """Eval mode, no gradients, and a token to pad with."""
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
     if getattr(model, "generation_config", None) is not None and model.generation_config.pad_token_id is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from editharness.config import RunConfig
+from editharness.progress import Silent
 from editharness.registry import load_plugins
 from editharness.runner import run
 from editharness.types import Schedule
@@ -12,16 +13,6 @@ from editharness_plugins.pocket.relations import HERE
 EDITS = 100
 CORPUS = HERE / "model" / "corpus.txt"
 WANTED = (("c-rome", "single", 0.90), ("memit", "all", 0.80))
-
-
-class Silent:
-    """A reporter that says nothing."""
-
-    def stage(self, name: str, total: int | None = None) -> None:
-        """Nothing."""
-
-    def advance(self, done: int = 1) -> None:
-        """Nothing."""
 
 
 def measure_editable(model: str = "pocket") -> list[Row]:

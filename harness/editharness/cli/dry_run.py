@@ -1,0 +1,166 @@
+"""`editharness eval --dry-run`: what would be run, from the same plan as a run's, without a model and without a trace.
+
+Times and memory are scaled from an earlier run of the same method on the same model, number format and device, where
+--output holds one; nothing else can tell them, and "unknown" says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from editharness.cli.cache import size
+from editharness.cli.common import Table
+from editharness.errors import EditHarnessError, NotCachedError
+
+if TYPE_CHECKING:
+    from editharness.config import RunConfig
+    from editharness.plan import Asked
+    from editharness.protocol import EvalProtocol
+    from editharness.registry import Registry
+    from editharness.store import RunRecord
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+COLUMNS = (
+    "method", "preset", "task", "edits", "schedule", "lm-eval tasks", "requests", "time", "memory", "how known",
+)  # fmt: skip
+UNKNOWN = "unknown"
+_PER_CASE = ("asking", "screening", "controls", "abilities")
+"""Phases whose time grows with the cases that are asked; editing grows with the edits, the rest is taken as it was."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run as it would be. `requests` None: the data are not here."""
+
+    config: RunConfig
+    preset: str
+    schedule: str
+    tasks: Sequence[str]
+    requests: int | None
+    note: str = ""
+
+
+def plan(config: RunConfig, registry: Registry) -> Planned:
+    """What this run would do; raises EditHarnessError for what it would refuse. Nothing is downloaded."""
+    from editharness.data.load import load_cases
+
+    spec, (protocol_spec, data_spec) = registry.method(config.method), registry.protocol_and_data(config.task)
+    protocol = cast("EvalProtocol", registry.resolve(protocol_spec.ref)())
+    effective = config.schedule.limited(spec.max_batch)
+    tasks = [task.format(data=data_spec.name) for task in dict.fromkeys(p.task for p in protocol.probes(effective, ()))]
+    preset = _preset(config, registry)
+    try:
+        data = load_cases(registry, data_spec.name, config.data.get(data_spec.name), offline=True)
+    except NotCachedError as error:
+        return Planned(config, preset, str(effective), tasks, None, str(error))
+    asked = _asked(config, registry, protocol, data)
+    screened = "it first asks the unedited model which cases to take: counted without that, as if all stayed"
+    note = screened if protocol.screening() else ""
+    return Planned(config, preset, str(effective), tasks, asked.requests(), note)
+
+
+def table(plans: Sequence[Planned], registry: Registry) -> Table:
+    """The plans, each with its estimates and where they come from."""
+    return Table("plan", COLUMNS, [_row(one, registry) for one in plans])
+
+
+def _row(one: Planned, registry: Registry) -> tuple[object, ...]:
+    config, earlier = one.config, _earlier(one.config)
+    weights = _weights(config, registry)
+    if earlier is not None:
+        time, memory = f"about {_seconds(config, earlier):.0f} s", size(earlier.cost.peak_memory_bytes or 0)
+        how = f"time scaled from run {earlier.id} of {earlier.created[:10]}, memory its peak"
+    else:
+        time, memory = UNKNOWN, f"{size(weights)} for the weights, the rest unknown" if weights else UNKNOWN
+        kind = f"{config.method} on {config.model} ({config.dtype}, {config.device})"
+        how = f"no earlier run of {kind} in {config.output}"
+    requests = UNKNOWN if one.requests is None else one.requests
+    return (config.method, one.preset, config.task, config.edits, one.schedule, list(one.tasks), requests, time, memory,
+            "; ".join(part for part in (how, one.note) if part))  # fmt: skip
+
+
+def _asked(config: RunConfig, registry: Registry, protocol: EvalProtocol, data: Any) -> Asked:
+    """The questions of every row, as a run plans them."""
+    from editharness.asking import task_forms
+    from editharness.choosing import check_tasks, select_cases
+    from editharness.plan import find_checkpoints, layout, plan_documents
+    from editharness.runner import ALONE, CONTEXT, UNTOUCHED
+
+    check_tasks(protocol, data.name, config, registry)
+    cases = select_cases(data, protocol, config).cases[: config.edits]
+    effective = ALONE if config.method == CONTEXT else config.schedule.limited(registry.method(config.method).max_batch)
+    checkpoints = find_checkpoints(config.checkpoints, config.edits, effective, config.seed, protocol.checkpoints)
+    rows = {CONTEXT: ALONE} | ({} if config.method == UNTOUCHED else {config.method: effective})
+    arms = {
+        row: {name: layout(f"{row}/{name}", [edit.id for edit in edits], schedule)
+              for name, edits in protocol.arms(cases).items()}
+        for row, schedule in rows.items()
+    }  # fmt: skip
+    return plan_documents(
+        protocol.probes(effective, checkpoints.at), data.name, cases[: config.limit], arms, task_forms(registry),
+        checkpoints=checkpoints,
+    )  # fmt: skip
+
+
+def _preset(config: RunConfig, registry: Registry) -> str:
+    from editharness.presets import choose, folder_facts, load_presets
+
+    spec, folder = registry.method(config.method), _folder(config, registry)
+    if spec.presets is None:
+        return ""
+    if folder is None:
+        return config.preset or UNKNOWN
+    found = choose(load_presets(spec.presets), config.preset, folder_facts(folder))
+    return found.name if found else "untuned"
+
+
+def _folder(config: RunConfig, registry: Registry) -> Path | None:
+    """Where the model's files are, if they are here."""
+    from editharness.models.find import find_model
+
+    packaged = {name: entry.spec.folder for name, entry in registry.models.items()}
+    try:
+        return find_model(config.model, revision=config.revision, offline=True, packaged=packaged).folder
+    except EditHarnessError:
+        return None
+
+
+def _weights(config: RunConfig, registry: Registry) -> int:
+    """Bytes of the weights in the run's number format, from the headers of their files; 0: not here."""
+    from safetensors import safe_open
+
+    folder, total = _folder(config, registry), 0
+    for path in sorted(folder.glob("*.safetensors")) if folder else []:
+        with safe_open(path, framework="numpy") as file:
+            total += sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118  no mapping
+    return total * BYTES[config.dtype]
+
+
+def _earlier(config: RunConfig) -> RunRecord | None:
+    """The latest run that is alike: of this task, if there is one."""
+    from editharness.store import find_records, read_record
+
+    if not config.output.is_dir():
+        return None
+    try:
+        records = [read_record(path) for path in find_records([config.output])]
+    except EditHarnessError:
+        return None
+    wanted = config.resolved()
+    alike = [record for record in records if _fits(record.config.resolved, wanted)]
+    return max(alike, key=lambda record: (record.task == config.task, record.created), default=None)
+
+
+def _fits(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    return all(there.get(key) == wanted[key] for key in ("method", "model", "dtype", "device"))
+
+
+def _seconds(config: RunConfig, earlier: RunRecord) -> float:
+    phases, edits = dict(earlier.cost.seconds_by_phase), max(1, earlier.schedule.edits)
+    asked = sum(phases.pop(name, 0.0) for name in _PER_CASE) * (config.limit or config.edits) / edits
+    editing = phases.pop("editing", 0.0) * config.edits / edits
+    return sum(phases.values()) + editing + asked
