@@ -26,6 +26,7 @@ EXPECTED: dict[str, dict[str, Bounds]] = {
         "complement gap": {"constant": ZERO, "echo": ZERO, "target": ZERO, "always yes": ZERO, "always no": ZERO},
         "question gap": {"none": (-0.1, 0.1), "target": ZERO, "always yes": ZERO, "always no": ZERO},
         "shift PN": {"none": ZERO},
+        "right type PN": {"none": (0.2, 1.0), "context": (0.1, 1.0), "echo": ZERO, "target": (1, 1)},
     },
     "negation_masked": {
         "PP": {"none*": ALL, "context": ALL, "none": ZERO, "constant": NONE, "echo": ZERO, "target": (1, 1)},

@@ -94,6 +94,26 @@ def test_before_the_edit_the_new_answer_scores_nothing_and_the_old_one_everythin
     assert {known[name] for name in ("denied", "contradictory denied")} == {0.0}
 
 
+@pytest.mark.parametrize(
+    ("says", "old", "typed"),
+    [("Oslo", 0.0, 1.0), ("Nairobi", 1 / 3, 1.0), ("", 0.0, 0.0), ("green", 0.0, 0.0)],
+    ids=["another capital", "the old answer of one", "mute", "no capital"],
+)
+def test_a_mute_model_is_told_from_one_that_denies(says: str, old: float, typed: float) -> None:
+    """Neither says the target under "not": only the share of answers of the right type tells them apart."""
+    named = {name: replace(case, relation="capital") for name, case in CASES.items()}
+    given = [
+        *UNEDITED,
+        *answers(lambda doc: CASES[doc["case_id"]].target if affirms(doc) else says, "final", "positive"),
+    ]
+    made = {c.name: c.values for c in PROTOCOL.summarise("m", Answers(named, given))}
+    assert set(made["PN"].values()) == ({0.0} if says != "Oslo" else {0.0, 1.0})
+    assert sum(made["old PN"].values()) / 3 == pytest.approx(old)
+    assert sum(made["right type PN"].values()) / 3 == typed
+    without = {c.name: c.values for c in PROTOCOL.summarise("m", Answers(CASES, given))}
+    assert without["right type PN"] == {}, "no relation is named: not known, not zero"
+
+
 def test_none_star_counts_known_facts_only() -> None:
     ignorant = [replace(a, scores={**a.scores, "old_exact": 0.0}) if a.case == "Peru" else a for a in UNEDITED]
     made = {c.name: c.values for c in PROTOCOL.summarise("none*", Answers(CASES, ignorant))}
@@ -179,7 +199,7 @@ def test_pairs_are_asked_of_the_positive_arm_and_the_negated_one_gets_two_questi
 
 def test_the_hash_holds_what_the_rules_make_of_an_example() -> None:
     class Next(NegationPlus):
-        version = 2
+        version = NegationPlus.version + 1
 
     assert NegationPlus().digest() == NegationPlus().digest() != Next().digest()
     assert all(NegationPlus().hashed()["example"].values())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from editharness.protocol import Answers, Better, Column, Row
+from editharness.scoring import begins
+from editharness.types import Case
 from editharness_plugins.protocols.complement_forms import AFFIRMED, DENIED, IN_MEAN, OLD_TASK, TASKS, YES, YES_NO
 from editharness_plugins.protocols.negation import ASK, NEGATED, POSITIVE, UNEDITED_ROWS
 from editharness_plugins.protocols.values import Values, difference, mean_of_own, only
@@ -132,6 +134,14 @@ def plain_columns(row: Row, answers: Answers, known: Collection[str] | None) -> 
         Column("PP", "positive edit, asked plainly", "higher", plain),
         Column("PN", "positive edit, asked negated", "lower", negated),
         Column("PP-PN", 'the gap of "not"', "higher", difference(plain, negated), proportion=False),
+        *(
+            [Column("old PN", "the old answer, asked negated", "higher", _asked("PN", row, answers, "old_exact"))]
+            if row != "none*"
+            else []
+        ),
+        Column(
+            "right type PN", "any answer of the relation, asked negated", "higher", only(_typed(row, answers), known)
+        ),
         *(Column(f"prob {name}", "new likelier than old", BETTER[name], likelier[name]) for name in names),
         *(_shift(name, row, answers) for name in names if row != "none*"),
     ]
@@ -143,6 +153,23 @@ def _asked(name: str, row: Row, answers: Answers, score: str) -> dict[str, float
     if row in UNEDITED_ROWS:
         return answers.scores(PLAIN[asked], score, moment="unedited")
     return answers.scores(PLAIN[asked], score, arm=ARMS[edit], moment="final")
+
+
+def _typed(row: Row, answers: Answers) -> dict[str, float]:
+    """Whether the text after the negated prompt begins with an answer of the case's relation, whichever it is."""
+    of_relation = answers_by_relation(answers.cases.values())
+    said = answers.of(PLAIN["N"], **_place(row))
+    typed = {a.case: of_relation[answers.cases[a.case].relation] for a in said}
+    return {a.case: float(begins(a.text, typed[a.case])) for a in said if a.text is not None and typed[a.case]}
+
+
+def answers_by_relation(cases: Iterable[Case]) -> dict[str, frozenset[str]]:
+    """Relation -> targets, old answers and neighbours' answers of its cases; none where the relation has no name."""
+    found: dict[str, set[str]] = {"": set()}
+    for case in cases:
+        told = {case.target, case.old, *case.target_aliases, *(near.answer for near in case.neighbours)} - {""}
+        found.setdefault(case.relation, set()).update(told if case.relation else ())
+    return {relation: frozenset(told) for relation, told in found.items()}
 
 
 def _likelier(name: str, row: Row, answers: Answers) -> dict[str, float]:

@@ -75,7 +75,7 @@ class NegationPlus(EvalProtocol):
     """The ordinary edit, affirmed and denied in seven ways; and probabilities under both edits of `negation`."""
 
     name = "negation_plus"
-    version = 1
+    version = 2
     ranked_by = "complement gap"
     controls = ("none", "none*", "context", "constant", "echo", "target", "always yes", "always no")
     says: ClassVar[Mapping[Row, str]] = {"always yes": YES, "always no": NO}
@@ -90,6 +90,11 @@ class NegationPlus(EvalProtocol):
         "prob gap": "prob affirmed - prob denied per case: a gap even where the greedy answer opens with another word",
         **{name: f"target is the greedy answer, all tokens, as in `negation` ({name})" for name in ("PP", "PN")},
         "PP-PN": "PP - PN per case: the gap of the plain \"not\", to compare the other kinds with",
+        "old PN": "the old answer is the greedy answer after the negated prompt: after the edit that is right, never a "
+        "failure",
+        "right type PN": "share of cases whose text after the negated prompt begins with an answer of their relation: "
+        "a target, old or neighbour's answer of the cases asked, so read it beside `none`; a model that has gone mute "
+        'under "not" has none',
         **{f"prob {name}": f"{name} by probability: the target is likelier than the old answer" for name in FOUR},
         **{
             f"shift {name}": f"p(target) edited - p(target) unedited, under the edit and question of {name}"
@@ -160,5 +165,6 @@ class NegationPlus(EvalProtocol):
             "cue": CUE,
             "mean over": IN_MEAN,
             "scorer": "all target tokens greedy; text: whole words, 20 new tokens, natural stop; first word yes or no",
+            "right type": "text begins with an answer of the relation, of the cases asked",
             "shift": "exp(logprob edited) - exp(logprob unedited)",
         }
