@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, Command] = {
     "judge": Command("editharness.cli.judge", "judge the stored answers of runs; export and import human labels"),
     "leaderboard": Command("editharness.cli.leaderboard", "show the records of runs as tables"),
     "verify": Command("editharness.cli.verify", "recompute records from their answers; exit 1 where one is not so"),
+    "strata": Command("editharness.cli.strata", "scores of one run with and without the cases that bear a mark"),
     "compare": Command("editharness.cli.compare", "two runs case by case: differences, intervals, what changed"),
     "runs": Command("editharness.cli.runs", "list the records below a folder, quickly"),
     "submit": Command("editharness.cli.submit", "verify a run and pack it for the public boards"),
