@@ -1,126 +1,94 @@
-"""Runs that are killed (SIGKILL) at a random moment, made again by the same command, and compared with a run in peace.
+"""Are killed runs the runs that they would have been? Each is killed at a random moment, then made again to its end.
 
     python benchmarks/kills.py --kills 50
 
-Every kill comes at a uniformly random moment of the run's own length, its start and its end included. Two records are
-the same where samples, edits and scores are equal byte for byte and record.json is but for the time and what it cost.
+For every method and schedule: one run in peace, then runs killed (SIGKILL) once at a uniformly random moment, start and
+writing of the record included, and taken up by the same command. Prints a line per pair: kills, how many of them left
+something to go on from, and how many records are the same as the undisturbed one, samples and scores byte by byte.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
+import gzip
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-METHODS = ("memit", "grace", "ft-m")
-SCHEDULES = ("single", "sequential", "batch:3", "all")
-FILES = ("samples.jsonl.gz", "edits.jsonl", "scores.jsonl")
+METHODS, SCHEDULES = ("memit", "grace", "ft-m"), ("single", "sequential", "batch:3", "all")
 
 
-@dataclass(frozen=True)
-class Command:
-    """One run; `keep` is how often it writes down what it has (seconds)."""
-
-    method: str
-    schedule: str
-    edits: int
-    task: str
-
-    def words(self, output: Path) -> list[str]:
-        """The command line."""
-        return [
-            *(sys.executable, "-m", "editharness", "eval", "--method", self.method, "--task", self.task),
-            *("--edits", str(self.edits), "--schedule", self.schedule, "--output", str(output)),
-        ]
-
-    def run(self, output: Path, keep: float) -> tuple[str, float]:
-        """Make it to its end: what it said on stderr, and its seconds."""
-        start = time.perf_counter()
-        done = subprocess.run(self.words(output), env=_environment(keep), capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise SystemExit(f"{' '.join(self.words(output))}\nended with {done.returncode}: {done.stderr}")
-        return done.stderr, time.perf_counter() - start
-
-    def killed(self, output: Path, keep: float, after: float) -> bool:
-        """Start it and kill it after so many seconds; False where it was through by then."""
-        quiet = subprocess.DEVNULL
-        running = subprocess.Popen(self.words(output), env=_environment(keep), stdout=quiet, stderr=quiet)
-        try:
-            running.wait(after)
-        except subprocess.TimeoutExpired:
-            running.send_signal(signal.SIGKILL)
-        return running.wait() == -signal.SIGKILL
+def command(method: str, schedule: str, output: Path) -> list[str]:
+    words = ["eval", "--method", method, "--task", "negation_pocket", "--edits", "6", "--schedule", schedule]
+    return [sys.executable, "-m", "editharness", *words, "--output", str(output)]
 
 
-def _environment(keep: float) -> dict[str, str]:
-    return {**os.environ, "EDITHARNESS_KEEP_SECONDS": str(keep), "HF_HUB_OFFLINE": "1"}
+def environment() -> dict[str, str]:
+    """Everything is kept at once, so that a short run has something to go on from."""
+    return {**os.environ, "EDITHARNESS_KEEP_SECONDS": "0", "OMP_NUM_THREADS": "1"}
 
 
-def record(output: Path) -> dict[str, Any]:
-    """The one record below a folder, without what may differ: when it was made and what that cost."""
-    (path,) = output.glob("[!.]*/record.json")
-    raw = json.loads(path.read_text(encoding="utf-8"))
-    for name in ("created", "cost"):
-        del raw[name]
-    if raw["training"] is not None:
-        del raw["training"]["seconds"]
-    return {"record": raw, **{name: (path.parent / name).read_bytes() for name in FILES}}
+def finish(words: list[str]) -> tuple[str, float]:
+    """Run to the end; what it says on stderr, and the seconds it took."""
+    start = time.monotonic()
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(words)}: {done.stderr}")
+    return done.stderr, time.monotonic() - start
 
 
-def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """Which parts of two records are not the same."""
-    return [name for name in one if one[name] != other[name]]
+def killed(words: list[str], after: float) -> bool:
+    """Start, and kill after so many seconds; whether it was still running then."""
+    child = subprocess.Popen(words, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        child.wait(after)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+        return True
+    return False
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Kill, make again, compare, and print a line for each."""
+def result(output: Path) -> tuple[object, ...]:
+    """All that must be the same: samples, scores, statuses, rows of the record."""
+    (path,) = output.glob("*/record.json")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    samples = gzip.decompress((path.parent / "samples.jsonl.gz").read_bytes())
+    files = [(path.parent / name).read_bytes() for name in ("scores.jsonl", "edits.jsonl")]
+    return (record["id"], record["rows"], record["statuses"], samples, *files)
+
+
+def main() -> None:
+    """Kill, take up, compare, and print the table; exit status 1 where a record differs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--methods", default=",".join(METHODS))
-    parser.add_argument("--schedules", default=",".join(SCHEDULES))
-    parser.add_argument("--task", default="negation_pocket")
-    parser.add_argument("--edits", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args(argv)
-    draw = random.Random(args.seed)
-    kinds = list(itertools.product(args.methods.split(","), args.schedules.split(",")))
-    commands = [Command(method, schedule, args.edits, args.task) for method, schedule in kinds]
-    apart = killed = gone_on = 0
-    print(f"{'method':10} {'schedule':11} {'killed after':>12} {'of':>7} {'kept every':>10}  went on    the record")
-    with tempfile.TemporaryDirectory() as folder:
-        root, peace = Path(folder), dict[Command, tuple[dict[str, Any], float]]()
-        for number, command in zip(range(args.kills), itertools.cycle(commands)):
-            if command not in peace:
-                _, seconds = command.run(root / f"peace{number}" / "runs", 1.0)
-                peace[command] = record(root / f"peace{number}" / "runs"), seconds
-            wanted, seconds = peace[command]
-            output, keep, moment = root / f"kill{number}" / "runs", draw.choice((0.0, 1.0)), draw.uniform(0, seconds)
-            was_killed = command.killed(output, keep, moment)
-            said, _ = command.run(output, keep) if was_killed else ("", 0.0)
-            found = differences(wanted, record(output))
-            left = [path.name for path in output.glob(".*")]
-            on = "going on" in said
-            killed, gone_on, apart = killed + was_killed, gone_on + on, apart + bool(found or left)
-            print(
-                f"{command.method:10} {command.schedule:11} {moment:10.1f} s {seconds:5.1f} s {keep:8.0f} s"
-                f"  {'yes' if on else 'from start' if was_killed else 'was through':11}"
-                f"{'is the same' if not found and not left else f'DIFFERS: {found} {left}'}",
-                flush=True,
-            )
-    print(f"{args.kills} runs, {killed} killed, {gone_on} went on from what was kept: {apart} records differ")
-    return 1 if apart else 0
+    args = parser.parse_args()
+    lot, pairs = random.Random(args.seed), [(m, s) for s in SCHEDULES for m in METHODS]
+    shares = [args.kills // len(pairs) + (i < args.kills % len(pairs)) for i in range(len(pairs))]
+    kills = same = 0
+    print(f"{'method':8} {'schedule':12} {'kills':>5} {'went on':>8} {'same':>5} {'seconds alone':>14}", flush=True)
+    for (method, schedule), share in zip(pairs, shares, strict=True):
+        with tempfile.TemporaryDirectory() as folder:
+            _, seconds = finish(command(method, schedule, Path(folder) / "alone"))
+            wanted, went_on, alike = result(Path(folder) / "alone"), 0, 0
+            for number in range(share):
+                words = command(method, schedule, Path(folder) / f"{number}")
+                while not killed(words, lot.uniform(0, seconds)):
+                    words = command(method, schedule, Path(folder) / f"{number}-{lot.random()}")
+                told, _ = finish(words)
+                went_on += "going on from" in told
+                alike += result(Path(words[-1])) == wanted
+        print(f"{method:8} {schedule:12} {share:5} {went_on:8} {alike:5} {seconds:14.1f}", flush=True)
+        kills, same = kills + share, same + alike
+    print(f"{kills} kills, {same} records the same")
+    raise SystemExit(kills != same)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
