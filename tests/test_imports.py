@@ -35,7 +35,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "editing asking preparing threads",
         "opening",
         "abilities adapters choosing facts",
-        "runner recording result judging lm_eval_model mechanism verifying",
+        "runner recording observers result judging lm_eval_model mechanism verifying",
         "comparing submitting",
         "api cli testing",
         "__main__",
@@ -122,6 +122,7 @@ def test_only_the_top_reads_records() -> None:
     assert users <= {
         "api",
         "cli",
+        "observers",
         "recording",
         "result",
         "testing",

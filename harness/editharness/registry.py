@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pluggy
 
+from editharness import __version__
 from editharness.errors import EditHarnessError, PluginError, UnknownNameError, UsageError
 from editharness.plugin_loading import Plugin, load_all, one_line
 from editharness.task_index import TaskFile, index_folder
@@ -110,6 +111,12 @@ class Registry:
         methods = dict(self.methods)
         _add(methods, "method", Registered(spec, Origin(spec.ref.partition(":")[0], "(handed over)")))
         return replace(self, methods=MappingProxyType(methods), handed={**self.handed, spec.ref: code})
+
+    def observed_by(self, name: str, observer: object) -> Registry:
+        """This registry and one more that hears of runs: an object with `run_*` hooks."""
+        self.manager.register(observer, name)
+        plugin = Plugin(name, Origin("editharness", __version__), observer)
+        return replace(self, plugins=(*self.plugins, plugin))
 
     def with_model(self, name: str, loaded: Any) -> Registry:
         """This registry, in which `name` is a model that is loaded already."""

@@ -63,6 +63,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fresh", action="store_true", help="begin anew, whatever an interrupted run of this command has kept"
     )
+    parser.add_argument("--log-events", type=Path, metavar="FILE", help="append what happens to FILE, as JSON lines")
+    parser.add_argument("--track", metavar="URI", help="also log to MLflow: a folder, or the address of a server")
     parser.add_argument(
         "--format", choices=("table", "json", "markdown"), default="table", help="how to print the board"
     )
@@ -96,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
         show_table(table([plan(config, registry) for config in configs], registry), args.format)
         return 0
     check_writable(args.output)
+    registry = _observed(registry, args)
     paths = []
     sweep = Sweep(args.output, [run_id(config.method, config.resolved()) for config in configs])
     if args.fresh:
@@ -119,6 +122,19 @@ def run(args: argparse.Namespace) -> int:
         for path in paths:
             notice(f"record: {path}")
     return 0 if len(paths) == len(configs) else 2
+
+
+def _observed(registry: Registry, args: argparse.Namespace) -> Registry:
+    """The registry with the observers that were asked for."""
+    if args.log_events is not None:
+        from editharness.observers.events import EventLog
+
+        registry = registry.observed_by("events", EventLog(args.log_events))
+    if args.track is not None:
+        from editharness.observers.tracker import Tracker
+
+        registry = registry.observed_by("tracker", Tracker(args.track))
+    return registry
 
 
 def _where(config: RunConfig, configs: Sequence[RunConfig]) -> str:
