@@ -33,6 +33,7 @@ from editharness.types import (
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+    from pathlib import Path
 
 S = TypeVar("S")
 
@@ -169,14 +170,15 @@ class Registry:
 
 
 def load_plugins(
-    *, entry_points: Iterable[EntryPoint] | None = None, disabled: Iterable[str] | None = None
-) -> Registry:
+    *, entry_points: Iterable[EntryPoint] | None = None, disabled: Iterable[str] | None = None,
+    files: Iterable[Path] = (),
+) -> Registry:  # fmt: skip
     """Load every plugin and gather what each registers; raises PluginError for the first that cannot be used.
 
     `entry_points` defaults to those installed; `disabled` (distribution names) to EDITHARNESS_DISABLE_PLUGINS, commas
-    between. Nothing is kept: a second call loads afresh.
+    between; `files` are plugins that are no package, as --plugin gives them. A second call loads afresh.
     """
-    manager, plugins = load_all(entry_points=entry_points, disabled=disabled)
+    manager, plugins = load_all(entry_points=entry_points, disabled=disabled, files=files)
     methods: dict[str, Registered[MethodSpec]] = {}
     protocols: dict[str, Registered[ProtocolSpec]] = {}
     datasets: dict[str, Registered[DatasetSpec]] = {}

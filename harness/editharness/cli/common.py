@@ -131,6 +131,13 @@ def complain(text: str) -> None:
     print(text, file=sys.stderr)
 
 
+def add_plugins(parser: argparse.ArgumentParser) -> None:
+    """Declare --plugin, whose files `load_plugins(files=args.plugin)` takes."""
+    parser.add_argument(
+        "--plugin", action="append", type=Path, default=[], metavar="FILE.py", help="also load this file as a plugin"
+    )
+
+
 def show_table(table: Table, form: str, stream: TextIO | None = None) -> None:
     """Print a table in one of FORMATS."""
     stream = stream or sys.stdout

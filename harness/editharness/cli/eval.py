@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from editharness.cli.cells import Cell, cells, parse_edits, parse_schedules
-from editharness.cli.common import complain, natural, notice, positive, show_table
+from editharness.cli.common import add_plugins, complain, natural, notice, positive, show_table
 from editharness.errors import DataError, EditHarnessError, UnknownNameError, UsageError
 from editharness.types import MethodSpec
 
@@ -63,6 +63,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fresh", action="store_true", help="begin anew, whatever an interrupted run of this command has kept"
     )
+    add_plugins(parser)
     parser.add_argument("--log-events", type=Path, metavar="FILE", help="append what happens to FILE, as JSON lines")
     parser.add_argument("--track", metavar="URI", help="also log to MLflow: a folder, or the address of a server")
     parser.add_argument(
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     from editharness.resume.sweep import Sweep
     from editharness.store import check_writable, run_id
 
-    registry = load_plugins()
+    registry = load_plugins(files=args.plugin)
     configs, left_out = configure_all(args, registry)
     gridded = len(configs) > len({(config.task, config.method) for config in configs})
     for config in configs:
@@ -218,8 +219,15 @@ def configure(args: argparse.Namespace, task: str, method: str, cell: Cell) -> R
         train=args.train,
         output=args.output,
         trust_remote_code=args.trust_remote_code,
-        passed={flag: value.name if isinstance(value, Path) else value for flag, value in args.passed.items()},
+        passed={flag: _plain(value) for flag, value in args.passed.items()},
     )
+
+
+def _plain(value: Any) -> Any:
+    """What was typed, with names in place of paths: a record holds no folder of its author."""
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value.name if isinstance(value, Path) else value
 
 
 def known_options(spec: MethodSpec, config: RunConfig) -> None:

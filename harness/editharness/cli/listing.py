@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from editharness.cli.common import add_format, show_page, show_table
+from editharness.cli.common import add_format, add_plugins, show_page, show_table
 from editharness.errors import UsageError
 
 
@@ -16,6 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="print only where the file (or a model's folder) of NAME is; `tasks --path`: the folder of our tasks, "
         "for lm-eval's --include_path",
     )  # fmt: skip
+    add_plugins(parser)
     add_format(parser)
 
 
@@ -25,11 +26,11 @@ def run(args: argparse.Namespace) -> int:
     from editharness.registry import load_plugins
 
     if args.path and args.name is None and args.command == "tasks":
-        print(tasks_folder(load_plugins()))
+        print(tasks_folder(load_plugins(files=args.plugin)))
         return 0
     if args.path and args.name is None:
         raise UsageError(f"--path needs a name: editharness {args.command} NAME --path")
-    registry = load_plugins()
+    registry = load_plugins(files=args.plugin)
     if args.path:
         print(path_of(registry, args.command, args.name))
     elif args.name is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 from editharness.config import RunConfig
 from editharness.errors import EditHarnessError
 from editharness.presets import Preset, choose, folder_facts, resolve
-from editharness.store import RunRecord
+from editharness.store import MethodFacts, RunRecord
 from editharness.store.portable import portable
 from editharness.types import MethodSpec
 from editharness.verifying.findings import Finding
@@ -29,7 +30,7 @@ def check_versions(path: Path, record: RunRecord, here: Here) -> Iterator[Findin
             yield Finding("error", path, f"versions.{package}", "missing: a run names what it was made with")
     named = {f"versions.{name}": version for name, version in record.versions.items()}
     for place, text in {**named, "method.version": record.method.version}.items():
-        if _version(text) is None:
+        if _version(text) is None and not (place == "method.version" and _is_file(record.method)):
             yield Finding("error", path, place, f"{text[:40]!r} is no version")
     method, ours = record.method, record.versions.get(OURS)
     if method.distribution == OURS and method.version != ours:
@@ -59,7 +60,8 @@ def _plugin(path: Path, record: RunRecord, here: Here) -> Iterator[Finding]:
     entry = here.registry.methods.get(method.name)
     if entry is None:
         level: Any = "error" if method.distribution == OURS else "warning"
-        advice = f"its options were not checked: pip install {method.distribution}=={method.version}"
+        mend = "it was a file, --plugin" if _is_file(method) else f"pip install {method.distribution}=={method.version}"
+        advice = f"its options were not checked: {mend}"
         yield Finding(level, path, "method.name", f"no plugin here offers {method.name!r}, so {advice}")
         return
     if entry.origin.distribution != method.distribution:
@@ -73,6 +75,11 @@ def _plugin(path: Path, record: RunRecord, here: Here) -> Iterator[Finding]:
         yield Finding("error", path, "method.version", f"{said} is later than the installed {known}: install it first")
     else:
         yield Finding("warning", path, "method.version", f"made with {said}, here is {known}: options were not checked")
+
+
+def _is_file(method: MethodFacts) -> bool:
+    """Whether the method came from one file (--plugin): its version is the hash of the file's content."""
+    return method.distribution.endswith(".py") and re.fullmatch(r"sha256:[0-9a-f]{12}", method.version) is not None
 
 
 def _version(text: str) -> Version | None:

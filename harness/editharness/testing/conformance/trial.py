@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
@@ -240,7 +242,7 @@ def fresh_class(ref: str) -> type[Method[Any]]:
     for key in ours:
         del sys.modules[key]
     try:
-        found: Any = importlib.import_module(module)
+        found: Any = _imported(module, ours.get(module))
         for part in name.split("."):
             found = getattr(found, part)
     finally:
@@ -248,6 +250,18 @@ def fresh_class(ref: str) -> type[Method[Any]]:
             del sys.modules[key]
         sys.modules.update(ours)
     return cast("type[Method[Any]]", found)
+
+
+def _imported(name: str, before: ModuleType | None) -> ModuleType:
+    """A module imported anew; one that is a file outside the import path (--plugin) from that file."""
+    if before is None or before.__file__ is None or importlib.util.find_spec(name) is not None:
+        return importlib.import_module(name)
+    spec = importlib.util.spec_from_file_location(name, before.__file__)
+    assert spec is not None
+    assert spec.loader is not None  # it was imported from there before
+    sys.modules[name] = made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
 
 
 def state_bytes(state: State) -> dict[str, Tensor]:
