@@ -36,7 +36,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "opening",
         "abilities adapters choosing facts",
         "runner recording observers result judging lm_eval_model mechanism verifying",
-        "comparing submitting",
+        "comparing submitting scaffold",
         "api cli testing",
         "__main__",
     )

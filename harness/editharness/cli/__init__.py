@@ -51,6 +51,7 @@ COMMANDS: Mapping[str, Command] = {
     "doctor": Command("editharness.cli.doctor", "look at versions, devices, caches, plugins and the network"),
     "cache": Command("editharness.cli.cache", "show what is kept in the cache folder, or remove it"),
     "completion": Command("editharness.cli.completion", "print the script by which a shell completes what is typed"),
+    "new-method": Command("editharness.cli.new_method", "write a package with a method that works, to start from"),
     "check": Command("editharness.cli.check", "does a method keep its promises? the conformance kit, on tiny models"),
     "methods": Command("editharness.cli.listing", "list the editing methods; NAME shows its options and presets"),
     "protocols": Command("editharness.cli.listing", "list the evaluation protocols"),
