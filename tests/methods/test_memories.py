@@ -53,7 +53,8 @@ SHARED = ("wise-shards", "wise-merged")
 
 
 def kinds(name: str) -> RecipeKinds:
-    return REGISTRY.recipe_kinds(REGISTRY.method(name))
+    known = name if name in REGISTRY.methods else name.rpartition("-")[0]  # "wise-merged" is wise, set otherwise
+    return REGISTRY.recipe_kinds(REGISTRY.method(known))
 
 
 @pytest.fixture(scope="module")

@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, Command] = {
     "compare": Command("editharness.cli.compare", "two runs case by case: differences, intervals, what changed"),
     "runs": Command("editharness.cli.runs", "list the records below a folder, quickly"),
     "submit": Command("editharness.cli.submit", "verify a run and pack it for the public boards"),
+    "site": Command("editharness.cli.site", "the boards of records as HTML pages that need no server"),
     "data": Command("editharness.cli.data", "build cases from question-answer pairs of your own, and check them"),
     "trace": Command("editharness.cli.trace", "causal tracing: which token and which layer decide the answer"),
     "geometry": Command(

@@ -196,7 +196,9 @@ def _asked(host: str) -> Finding:
     import urllib.request
 
     try:
-        urllib.request.urlopen(urllib.request.Request(f"https://{host}/", method="HEAD"), timeout=SECONDS).close()
+        # an opener of its own: urlopen keeps the proxies of the first call for the whole process
+        ask = urllib.request.build_opener().open
+        ask(urllib.request.Request(f"https://{host}/", method="HEAD"), timeout=SECONDS).close()
     except urllib.error.HTTPError:  # it answered
         pass
     except (OSError, ValueError) as error:
