@@ -59,6 +59,7 @@ PROTOCOLS: tuple[ProtocolSpec, ...] = (
         title="Complements beyond not: never, no longer, it is false that, antonym, contrast, question, contradiction",
         paper="no paper; after arXiv 2510.00625, section 5.2",
         ref="editharness_plugins.protocols.negation_plus:NegationPlus",
+        version=2,
     ),
     ProtocolSpec(
         name="negation_masked",

@@ -76,6 +76,12 @@ def test_every_protocol_is_calibrated() -> None:
     assert set(EXPECTED) == set(registry().protocols), "say where the controls of a new protocol must stand"
 
 
+def test_a_protocol_is_registered_under_its_own_name_and_version() -> None:
+    for name, entry in registry().protocols.items():
+        protocol = registry().resolve(entry.spec.ref)()
+        assert (protocol.name, protocol.version) == (name, entry.spec.version)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", sorted(EXPECTED))
 def test_every_control_stands_where_theory_puts_it(protocol: str) -> None:
