@@ -56,7 +56,7 @@ def unpacked(path: Path) -> Iterator[Path]:
 
 
 def _unpack(packed: zipfile.ZipFile, folder: Path) -> None:
-    files = [one for one in packed.infolist() if not one.is_dir()]
+    files = [one for one in packed.infolist() if not one.filename.endswith("/")]
     if len(files) > _MOST_FILES:
         raise RecordError(f"holds more than {_MOST_FILES} files")
     seen: set[str] = set()
@@ -81,7 +81,7 @@ def _check(one: zipfile.ZipInfo) -> None:
     """Refuse a path that leaves the folder, what is no plain file, and what is far too large."""
     name, parts = one.filename, PurePosixPath(one.filename).parts
     kind = stat.S_IFMT(one.external_attr >> 16)
-    if name != one.orig_filename or "\\" in name or ":" in name or not name.isprintable():
+    if not name or name != one.orig_filename or "\\" in name or ":" in name or not name.isprintable():
         raise RecordError(f"{name[:80]!r} is no plain path")
     if name.startswith("/") or ".." in parts or any(len(part) > 200 for part in parts) or len(parts) > 8:
         raise RecordError(f"{name[:80]!r} leaves its folder, or is too long")
