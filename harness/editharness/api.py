@@ -37,7 +37,6 @@ from editharness.seeing import needs_training, training_cases
 from editharness.store import read_record
 from editharness.store.record import run_id
 from editharness.store.write import check_writable
-from editharness.threads import suit_threads, threads_kept
 from editharness.types import Case, CaseSet, MethodSpec, Schedule
 
 if TYPE_CHECKING:
@@ -79,7 +78,6 @@ def evaluate(
         return _run(config, registry, report, written=output is not None)
 
 
-@threads_kept
 def edit(
     model: Any, tokenizer: Any, method: str | type[Method[Any]], facts: Sequence[Fact], *, preset: str | None = None,
     settings: Mapping[str, Any] | None = None, schedule: str = "all", seed: int = 0, corpus: str | Path | None = None,
@@ -101,7 +99,6 @@ def edit(
     if needs_training(spec) and not train:
         raise UsageError(f"method {name!r} needs cases to train on: give other ones with train=")
     with lent(model, tokenizer) as loaded, quiet(), live(shown=progress) as report:
-        suit_threads(loaded.parameters)
         report.stage(f"{name}: writing", len(cases))
         writing = Writing(name, loaded.name, preset=preset, settings=_texts(settings), schedule=plan, seed=seed,
                           corpus=_path(corpus))  # fmt: skip

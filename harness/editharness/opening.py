@@ -16,7 +16,6 @@ from editharness.health import Gauge
 from editharness.host import LocalHost
 from editharness.models.load import LoadedModel, load_model
 from editharness.registry import Registry
-from editharness.threads import suit_threads
 from editharness.types import Schedule
 
 CORPUS_DOCUMENTS = 100_000
@@ -59,12 +58,10 @@ class Wanted(Protocol):
 def open_model(wanted: Wanted, registry: Registry) -> LoadedModel:
     """Load the model; a packaged one by its name. Raises ModelError with the nearest packaged name."""
     if wanted.model in registry.handed:
-        handed = cast("LoadedModel", registry.handed[wanted.model])
-        suit_threads(handed.parameters)
-        return handed
+        return cast("LoadedModel", registry.handed[wanted.model])
     packaged = {name: entry.spec.folder for name, entry in registry.models.items()}
     try:
-        loaded = load_model(
+        return load_model(
             wanted.model,
             revision=wanted.revision,
             dtype=wanted.dtype,
@@ -78,8 +75,6 @@ def open_model(wanted: Wanted, registry: Registry) -> LoadedModel:
         if not near:
             raise
         raise ModelError(f"{error}; did you mean {near[0]!r}?") from error
-    suit_threads(loaded.parameters)
-    return loaded
 
 
 def open_host(wanted: Wanted, registry: Registry, loaded: LoadedModel, advance: Callable[[int], None]) -> LocalHost:

@@ -37,7 +37,6 @@ from editharness.resume.identity import identity
 from editharness.resume.keeper import NOTHING, Entry, Keeper
 from editharness.resume.steps import ArmSteps
 from editharness.seeing import show_arms
-from editharness.threads import threads_kept
 from editharness.timeline import Timeline
 from editharness.types import Case, CaseSet, Edit, MethodSpec, ProtocolSpec, Schedule, State
 
@@ -76,7 +75,6 @@ class Outcome:
     peak_memory_bytes: int
 
 
-@threads_kept
 def run(config: RunConfig, registry: Registry, report: Reporter, part: Unfinished | None = None) -> Outcome:
     """Make one run; raises EditHarnessError for what the user can mend, before anything is written.
 

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from editharness.durable import sync_folder
 from editharness.errors import EditHarnessError, RecordError
 from editharness.resume.keeper import Keeper
-from editharness.resume.whole import sync_folder, write_text
+from editharness.resume.whole import write_text
 
 LOCK, IDENTITY, FINISHING = "lock", "kept.json", "finishing"
 

@@ -38,7 +38,7 @@ class RowView:
     rank: str
     badges: tuple[str, ...]
     cells: tuple[CellView, ...]
-    pace: str
+    pace: CellView
     runs: tuple[tuple[str, str], ...] = ()
     commands: tuple[str, ...] = ()
 
@@ -179,10 +179,14 @@ def _row(row: BoardRow, board: Board) -> RowView:
         rank=rank(row),
         badges=tuple(plain(badge) for badge in badges),
         cells=tuple(_cell(row.cells.get(h.name), bar=h.name == board.ranked_by) for h in board.columns),
-        pace=seconds(row.seconds_per_edit),
+        pace=_pace(row.seconds_per_edit),
         runs=tuple((run_path(record), plain(record.id)) for record in row.records),
         commands=tuple(plain(record.command, 4000) for record in row.records),
     )
+
+
+def _pace(value: float | None) -> CellView:
+    return CellView(seconds(value) or percent(None), "", "" if value is None else f"{value:.6f}")
 
 
 def _cell(cell: ColumnScore | None, *, bar: bool = False) -> CellView:

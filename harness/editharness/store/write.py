@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from editharness.durable import sync_folder
 from editharness.errors import RecordError
 from editharness.store.portable import portable
 from editharness.store.record import RunRecord, check_id
@@ -141,16 +142,4 @@ def replacing(target: Path) -> Iterator[IO[bytes]]:
         raise RecordError(f"{target}: cannot be written ({error.strerror})") from None
     finally:
         Path(name).unlink(missing_ok=True)
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself last; where folders cannot be opened (Windows) there is nothing to do."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(target.parent)
