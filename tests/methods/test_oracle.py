@@ -13,9 +13,10 @@ from editharness.host import LocalHost
 from editharness.locate.forward import label_losses
 from editharness.models.load import load_model, weights_digest
 from editharness.models.spans import IGNORED
-from editharness.patch import apply
+from editharness.patch import Dense, WeightPatch, apply
 from editharness.registry import load_plugins
 from editharness.testing.tiny import save_tiny
+from editharness.timeline import Timeline
 from editharness.types import Case, Edit
 from editharness_plugins.methods.options.fine_tuning import OracleOptions
 from editharness_plugins.methods.oracle import Lessons, Oracle, lessons, middle
@@ -140,6 +141,25 @@ def test_what_must_stay_is_held_by_the_divergence(host: LocalHost) -> None:
         with torch.no_grad():
             moved[keep] = float(divergence(host, host.model, running(host.model, tuned), near))
     assert 0 <= moved[20.0] < 0.7 * moved[0.0]
+
+
+def test_what_must_stay_is_what_the_unedited_model_says_not_the_one_that_a_batch_begins_with(host: LocalHost) -> None:
+    near, new = rows(host, [("The capital of Germany is", "Berlin")]), rows(host, [(EDIT.prompt, EDIT.target)])
+    method = Oracle(replace(QUICK, keep=20.0, steps=60))
+    unedited = copies(host.model, method.parameters(host))
+    noise = torch.Generator().manual_seed(0)
+    earlier = {n: Dense(0.1 * torch.randn(w.shape, generator=noise)) for n, w in unedited.items()}
+    timeline = Timeline(host.model, host.masters)
+    with timeline.at(timeline.add("m/x", WeightPatch(earlier), "carried")):
+        before = copies(host.model, unedited)
+        tuned, _, _ = method.tune(host, before, Lessons(new, new, near))
+        with torch.no_grad():
+            start, end = (
+                float(divergence(host, running(host.model, unedited), running(host.model, weights), near))
+                for weights in (before, tuned)
+            )
+    timeline.close()
+    assert end < 0.5 * start, "the second batch takes back what the first one moved"
 
 
 def test_earlier_edits_are_trained_again_never_more_of_them_than_new_statements(host: LocalHost) -> None:
