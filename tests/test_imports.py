@@ -27,10 +27,11 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "plugin_loading task_index registry presets",
         "data models",
         "patch timeline locate",
-        "scoring rows states drift answered resume",
+        "scoring rows states drift answered greedy resume",
         "forms",
         "documents",
-        "host inplace lm plan controls seeing",
+        "host inplace requests plan controls seeing",
+        "lm",
         "health",
         "editing asking preparing opening",
         "abilities adapters choosing facts",
@@ -154,6 +155,7 @@ def test_only_a_few_modules_import_lm_eval() -> None:
     }
     assert users <= {
         "harness/editharness/lm.py",
+        "harness/editharness/requests.py",
         "harness/editharness/lm_eval_model.py",
         "harness/editharness/cli/lm_eval.py",
         "harness/editharness/abilities.py",

@@ -314,3 +314,57 @@ def test_a_copied_answer_does_not_take_the_model_along(made: tuple[Any, Any, Tim
     copied = copy.deepcopy(said)
     assert copied.decode is said.decode
     assert (copied, copied.tokens) == (said, said.tokens)
+
+
+def test_edits_that_stand_alone_are_asked_in_one_batch(made: tuple[Any, Any, Timeline]) -> None:
+    model, tokenizer, timeline = made
+    places: list[Any] = [("m/one", step, "alone") for step in (1, 2, 3, 4)]
+    pairs = [(prompt, place) for prompt in PROMPTS for place in places]
+    passes: list[int] = []
+    hook = model.register_forward_hook(lambda module, inputs, output: passes.append(1))
+    lm = EditedLM(timeline, tokenizer, batch_size=32)
+    scored = lm.loglikelihood([asked("loglikelihood", (prompt, " Rome and Oslo"), place) for prompt, place in pairs])
+    assert len(passes) == 1
+    said = lm.generate_until([asked("generate_until", (prompt, dict(CONTINUE)), place) for prompt, place in pairs])
+    hook.remove()
+    for (prompt, place), (score, _), text in zip(pairs, scored, said, strict=True):
+        with timeline.at(place):
+            stock = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1)
+            assert score == pytest.approx(
+                likelihoods(stock, [asked("loglikelihood", (prompt, " Rome and Oslo"))])[0], abs=1e-4
+            )
+            assert (
+                text == stock.generate_until([asked("generate_until", (prompt, dict(CONTINUE)))], disable_tqdm=True)[0]
+            )
+
+
+def test_continuations_of_one_token_share_their_prompts_row(made: tuple[Any, Any, Timeline]) -> None:
+    model, tokenizer, timeline = made
+    words = [
+        word
+        for word in (" the", " is", " of", " city")
+        if len(tokenizer(word, add_special_tokens=False).input_ids) == 1
+    ]
+    assert len(words) > 1
+    sizes: list[int] = []
+    hook = model.register_forward_hook(lambda module, inputs, output: sizes.append(len(output.logits)))
+    requests = [asked("loglikelihood", (prompt, word)) for prompt in PROMPTS for word in words]
+    ours = likelihoods(EditedLM(timeline, tokenizer, batch_size=32), requests)
+    hook.remove()
+    assert sizes == [len(PROMPTS)], "one position per prompt goes through the head"
+    assert ours == pytest.approx(likelihoods(HFLM(pretrained=model, tokenizer=tokenizer), requests), abs=1e-5)
+
+
+def test_an_edit_of_the_last_mlp_is_asked_row_by_row_too() -> None:
+    model, tokenizer = tiny("llama")
+    timeline, name = Timeline(model), "model.layers.2.mlp.down_proj.weight"
+    for seed in (1, 2):
+        factors = next(iter(edit(model, seed).deltas.values()))
+        timeline.add("m/one", WeightPatch({name: factors}), kind="alone")
+    places: list[Any] = [("m/one", 1, "alone"), ("m/one", 2, "alone")]
+    requests = [asked("loglikelihood", (prompt, " Rome"), place) for prompt in PROMPTS for place in places]
+    together = likelihoods(EditedLM(timeline, tokenizer), requests)
+    for request, score in zip(requests, together, strict=True):
+        with timeline.at(tuple(request.doc["_state"])):
+            stock = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1)
+            assert score == pytest.approx(likelihoods(stock, [asked("loglikelihood", request.args)])[0], abs=1e-4)

@@ -2,6 +2,7 @@
 
 lm-eval hands over all requests of all tasks at once; each carries its document, and `doc["_state"]` names arm, step and
 kind. Requests are grouped by state, the timeline is walked once, and a group is answered in the batches of stock HFLM.
+Low-rank edits that stand alone are answered together, each row of a batch under its own (`editharness.patch.per_row`).
 Requests without a state (any stock task) are answered by the state that `default` names. Round every forward pass it is
 published where each row's prompt ends (`editharness.rows`), for modules that decide by the prompt.
 """
@@ -10,24 +11,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import normalize_gen_kwargs
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import StoppingCriteriaList
 
 from editharness.answered import Decode, Likelihood, Said
 from editharness.documents import UNEDITED
 from editharness.drift import Before
-from editharness.errors import MethodError, UsageError
+from editharness.errors import MethodError, ModelError, UsageError
 from editharness.forms import find_form
-from editharness.locate.forward import only_positions
-from editharness.patch.values import AnsweringRouter
+from editharness.greedy import RowStop, Settings, greedy, padded
+from editharness.locate.forward import only_positions, only_there
+from editharness.models.modules import module_map
+from editharness.patch.per_row import Patched, fits, per_row
+from editharness.patch.values import AnsweringRouter, WeightPatch
+from editharness.requests import BASE, TOGETHER, Group, Row, with_context
 from editharness.resume.keeper import NOTHING, Entry, Keeper
 from editharness.rows import Rows, cacheable, generating, publishing
 from editharness.timeline import Timeline
@@ -36,7 +40,6 @@ from editharness.types import StateId
 Progress = Callable[[int], None]
 Encoded = tuple[Any, list[int], list[int]]
 """What lm-eval makes of a request: its strings, tokens of the context, tokens of the continuation."""
-BASE = "base"
 
 
 class EditedLM(HFLM):
@@ -63,9 +66,11 @@ class EditedLM(HFLM):
         )
         self.timeline, self.default, self.progress = timeline, default, progress
         self.keeper = keeper
+        self._last_mlp = _last_mlp(timeline.model)
         self._before: dict[str, Before] = {}
         self._asked: Sequence[Instance] = ()
-        self._group = _Group(UNEDITED)
+        self._places: Sequence[StateId] = ()
+        self._group = Group(UNEDITED)
 
     def set_cache_hook(self, cache_hook: Any) -> None:
         """Refused: lm-eval's cache keys ignore weights, so an edited model would get the unedited answers."""
@@ -73,7 +78,7 @@ class EditedLM(HFLM):
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """(log-probability, all tokens greedy) per request, each at its own state."""
-        return self._by_state(super().loglikelihood, requests)
+        return self._by_state(super().loglikelihood, requests, together=True)
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
         """Log-probability of whole texts, each at its own state."""
@@ -81,7 +86,7 @@ class EditedLM(HFLM):
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Greedy continuations (`Said`), each at its own state."""
-        return self._by_state(self._generate, requests)
+        return self._by_state(self._generate, requests, together=True)
 
     def _generate(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
         """Continuations at one state: batches of equal settings, longest first, each row up to its own stop."""
@@ -90,44 +95,47 @@ class EditedLM(HFLM):
             groups.setdefault(json.dumps(request.args[1], sort_keys=True, default=str), []).append(i)
         answers: list[str] = [""] * len(requests)
         for members in groups.values():
-            settings = _Settings.of(requests[members[0]].args[1], self.max_gen_toks, self._eos())
+            given = normalize_gen_kwargs(dict(requests[members[0]].args[1]), self.max_gen_toks)
+            settings = Settings.of(given, self._eos())
             room = self.max_length - settings.length
             if room < 1:
                 raise UsageError(f"max_gen_toks {settings.length}: the model takes {self.max_length} tokens in all")
             encoded = {i: self.tok_encode(requests[i].args[0])[-room:] for i in members}
             order = sorted(members, key=lambda i: (-len(encoded[i]), encoded[i]))
             for chunk in (order[k : k + self.batch_size] for k in range(0, len(order), self.batch_size)):
-                for i, one in zip(chunk, self._continued([encoded[i] for i in chunk], settings), strict=True):
+                places = self._own_places(chunk)
+                for i, one in zip(chunk, self._continued([encoded[i] for i in chunk], settings, places), strict=True):
                     answers[i] = one
+                self.progress(len(chunk))
         return answers
 
-    def _continued(self, prompts: Sequence[list[int]], settings: _Settings) -> list[Said]:
+    def _continued(self, prompts: Sequence[list[int]], settings: Settings, places: Sequence[StateId]) -> list[Said]:
         """The answers to a batch of prompts, made once: an interrupted run has kept its own."""
-        name = self._name("generated", prompts, vars(settings))
+        name = self._name("generated", prompts, vars(settings), *places)
         kept = self.keeper.get(name)
         if kept is not None:
             return [Said.of(text, tokens, self._decoder()) for text, tokens in kept.facts]
-        made = [self._said(tokens, settings) for tokens in self._continue(prompts, settings)]
+        with self._edited(places) as patched:
+            made = [self._said(tokens, settings) for tokens in self._continue(prompts, settings, patched.keep)]
         self.keeper.put(name, Entry([[str(one), one.tokens] for one in made]))
         return made
 
-    def _continue(self, prompts: Sequence[list[int]], settings: _Settings) -> list[list[int]]:
-        """The new tokens of each row, prompts padded on the left; a row's tokens end before its end-of-text."""
-        width = max(len(prompt) for prompt in prompts)
-        pad = self.tokenizer.pad_token_id
-        ids = torch.full((len(prompts), width), pad, dtype=torch.long)
-        mask = torch.zeros(len(prompts), width, dtype=torch.long)
-        for row, prompt in enumerate(prompts):
-            ids[row, width - len(prompt) :] = torch.tensor(prompt, dtype=torch.long)
-            mask[row, width - len(prompt) :] = 1
-        made = self._model_generate(
-            ids.to(self.device), width + settings.length, list(settings.stops),
-            attention_mask=mask.to(self.device), **settings.others,
-        )  # fmt: skip
-        ends = {self.eot_token_id, self.tokenizer.eos_token_id}
-        return [_before(row, ends) for row in made[:, width:].tolist()]
+    def _continue(
+        self, prompts: Sequence[list[int]], settings: Settings, dropped: Callable[[torch.Tensor], None]
+    ) -> list[list[int]]:
+        """The new tokens of each row, up to its end of text."""
+        pad, ends = self.tokenizer.pad_token_id, {self.eot_token_id, self.tokenizer.eos_token_id}
+        if settings.plain(self.model) and not self.timeline.replaced:
+            stop = RowStop(self.tokenizer, settings.stops)
+            made = greedy(self.model, prompts, settings.length, stop, pad, dropped)
+            return [_before(row, ends) for row in made]
+        ids, mask = padded(prompts, pad, self.device)
+        whole = self._model_generate(
+            ids, ids.shape[1] + settings.length, list(settings.stops), attention_mask=mask, **settings.others
+        )
+        return [_before(row, ends) for row in whole[:, ids.shape[1] :].tolist()]
 
-    def _said(self, tokens: list[int], settings: _Settings) -> Said:
+    def _said(self, tokens: list[int], settings: Settings) -> Said:
         text = self.tok_decode(tokens)
         for stop in settings.stops:
             text = text.split(stop)[0]
@@ -140,41 +148,62 @@ class EditedLM(HFLM):
     def _eos(self) -> str:
         return str(self.tok_decode([self.eot_token_id], skip_special_tokens=False))
 
-    def _by_state(self, answer: Callable[..., list[Any]], requests: Sequence[Instance]) -> list[Any]:
-        groups: dict[_Group, list[int]] = {}
-        routed: list[Instance] = []
-        for i, request in enumerate(requests):
-            found, group = self._routed(request)
-            routed.append(found)
+    def _by_state(
+        self, answer: Callable[..., list[Any]], requests: Sequence[Instance], *, together: bool = False
+    ) -> list[Any]:
+        groups: dict[Group, list[int]] = {}
+        routed = [self._routed(request) for request in requests]
+        alone = self._askable_together(group for _, group in routed) if together else set()
+        for i, (_, group) in enumerate(routed):
             # requests that differ in their routers only share a model, hence a batch; the unedited ones come first
-            groups.setdefault(group, []).append(i)
+            groups.setdefault(TOGETHER if group.place in alone else group, []).append(i)
         answers: list[Any] = [None] * len(requests)
-        for group in sorted(groups, key=lambda group: (group.place, group.routed)):
+        for group in sorted(groups, key=lambda group: (group.together, group.place, group.routed)):
+            mine = groups[group]
             with self.timeline.at(group.place) as model, self._answering(group, model):
-                self._asked, self._group = [requests[i] for i in groups[group]], group
-                given = answer([routed[i] for i in groups[group]], disable_tqdm=True)
-            self._asked = ()
-            for i, one in zip(groups[group], given, strict=True):
+                self._asked, self._group = [requests[i] for i in mine], group
+                self._places = [routed[i][1].place for i in mine] if group.together else ()
+                given = answer([routed[i][0] for i in mine], disable_tqdm=True)
+            self._asked, self._places = (), ()
+            for i, one in zip(mine, given, strict=True):
                 answers[i] = one
-            self.progress(len(given))
+            if not together:
+                self.progress(len(given))
         return answers
 
-    def _routed(self, request: Instance) -> tuple[Instance, _Group]:
+    def _askable_together(self, groups: Iterable[Group]) -> set[StateId]:
+        """Places whose edits stand alone and which rows of one batch can carry; none where there is but one."""
+        places = {group.place for group in groups if group.router is None and group.place[2] == "alone"}
+        found = {place for place in places if fits(self.model, self.timeline.patch(place))}
+        return found if len(found) > 1 else set()
+
+    def _own_places(self, chunk: Sequence[int]) -> Sequence[StateId]:
+        """The place of each request of a chunk, where they differ."""
+        return [self._places[i] for i in chunk] if self._places else ()
+
+    @contextmanager
+    def _edited(self, places: Sequence[StateId]) -> Iterator[Patched]:
+        """While this is open, each row is under the patch of its own place, if they have any."""
+        patches = [self.timeline.patch(place) for place in places]
+        with per_row(self.model, [patch for patch in patches if isinstance(patch, WeightPatch)]) as patched:
+            yield patched
+
+    def _routed(self, request: Instance) -> tuple[Instance, Group]:
         """The request with the context that its place's router gives it, and who answers."""
         state = self._state(request)
         place, router = self.timeline.model_place(state), self.timeline.router(state)
         if router is None:
-            return request, _Group(place)
+            return request, Group(place)
         context, name = router.route(request.args[0])
-        found = _with_context(request, context)
+        found = with_context(request, context)
         if name == BASE:
-            return found, _Group(place, routed=True)
+            return found, Group(place, routed=True)
         if not isinstance(router, AnsweringRouter):
             raise MethodError(f"router {router.kind!r} sent a request to {name!r}, but has no such model")
-        return found, _Group(place, name, id(router), router, routed=True, source=state)
+        return found, Group(place, name, id(router), router, routed=True, source=state)
 
     @contextmanager
-    def _answering(self, group: _Group, base: Any) -> Iterator[None]:
+    def _answering(self, group: Group, base: Any) -> Iterator[None]:
         """While this is open, the group's second model stands in the place of the base model."""
         if group.router is None:
             yield
@@ -192,17 +221,24 @@ class EditedLM(HFLM):
     def _loglikelihood_tokens(
         self, requests: Sequence[Encoded], disable_tqdm: bool = False, override_bs: int | None = None
     ) -> list[tuple[float, bool]]:
-        """As HFLM's, but padding is masked, and only what the continuations need goes through the head."""
-        cut = [_Scored.of(context, continuation, self.max_length) for _, context, continuation in requests]
+        """As HFLM's, but padding is masked, only what the continuations need goes through the head, and continuations
+        that are read off the same row (the same prompt, one token each) share it."""
+        sharing: dict[Row, list[int]] = {}
+        for i, (_, context, continuation) in enumerate(requests):
+            place = self._places[i] if self._places else None
+            row = Row.of(context, continuation, self.max_length, self._watched(i), place)
+            sharing.setdefault(row, []).append(i)
         # longest first: a batch that does not fit into memory fails at once
-        order = sorted(range(len(cut)), key=lambda i: (-len(cut[i].ids), cut[i].ids))
-        answers: list[tuple[float, bool]] = [(0.0, False)] * len(cut)
+        order = sorted(sharing, key=lambda row: (-len(row.ids), row.ids))
+        answers: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
         size = override_bs or self.batch_size
-        watched = [self._watched(i) for i in range(len(cut))]
         for chunk in (order[start : start + size] for start in range(0, len(order), size)):
-            made = self._scored([cut[i] for i in chunk], [watched[i] for i in chunk])
-            for i, answer in zip(chunk, made, strict=True):
-                answers[i] = answer
+            asked = [[requests[i][2] for i in sharing[row]] for row in chunk]
+            for row, made in zip(chunk, self._scored(chunk, asked), strict=True):
+                for i, answer in zip(sharing[row], made, strict=True):
+                    answers[i] = answer
+            if override_bs is None:  # else these are windows of longer texts, which are counted elsewhere
+                self.progress(sum(map(len, asked)))
         return answers
 
     def _watched(self, index: int) -> str | None:
@@ -210,20 +246,22 @@ class EditedLM(HFLM):
         doc = self._asked[index].doc or {} if index < len(self._asked) else {}
         return str(doc["prompt"]) if "form" in doc and find_form(doc["form"]).drifts else None
 
-    def _scored(self, chunk: Sequence[_Scored], watched: Sequence[str | None]) -> list[Likelihood]:
+    def _scored(self, chunk: Sequence[Row], asked: Sequence[Sequence[list[int]]]) -> list[list[Likelihood]]:
         """As `_score`, made once: an interrupted run has kept its own, and what drift is measured from."""
-        name = self._name("scored", [[one.ids, one.prompt, one.continuation] for one in chunk], watched)
-        first = [prompt for prompt in dict.fromkeys(watched) if prompt is not None] if self._group.unedited else []
+        name = self._name("scored", [[vars(row), some] for row, some in zip(chunk, asked, strict=True)])
+        watched = dict.fromkeys(row.watched for row in chunk if row.watched is not None)
+        first = list(watched) if self._group.unedited else []
         kept = self.keeper.get(name)
         if kept is not None:
             for row, prompt in enumerate(first):
                 self._before[prompt] = Before(kept.tensors[f"{row} tokens"], kept.tensors[f"{row} logp"])
-            return [Likelihood.from_json(one, self._decoder()) for one in kept.facts]
-        made = self._score(chunk, watched)
+            return [[Likelihood.from_json(one, self._decoder()) for one in some] for some in kept.facts]
+        with self._edited([row.place for row in chunk if row.place is not None]) as patched:
+            made = self._score(chunk, asked, patched)
         tensors = {
             f"{row} {key}": t for row, prompt in enumerate(first) for key, t in vars(self._before[prompt]).items()
         }
-        self.keeper.put(name, Entry([one.to_json() for one in made], tensors))
+        self.keeper.put(name, Entry([[one.to_json() for one in some] for some in made], tensors))
         return made
 
     def _name(self, kind: str, *asked: Any) -> str:
@@ -233,30 +271,41 @@ class EditedLM(HFLM):
         return f"{kind} {hashlib.sha256(text.encode()).hexdigest()}"
 
     @torch.no_grad()
-    def _score(self, chunk: Sequence[_Scored], watched: Sequence[str | None]) -> list[Likelihood]:
-        """(log-probability, all tokens greedy) of each row's continuation; one pass, padded on the right."""
-        lengths = torch.tensor([len(one.ids) for one in chunk], device=self.device)
-        prompts = torch.tensor([one.prompt for one in chunk], device=self.device)
+    def _score(
+        self, chunk: Sequence[Row], asked: Sequence[Sequence[list[int]]], patched: Patched
+    ) -> list[list[Likelihood]]:
+        """(log-probability, all tokens greedy) of each row's continuations; one pass, padded on the right."""
+        lengths = torch.tensor([len(row.ids) for row in chunk], device=self.device)
+        prompts = torch.tensor([row.prompt for row in chunk], device=self.device)
         ids = torch.zeros(len(chunk), int(lengths.max()), dtype=torch.long)
-        for row, one in enumerate(chunk):
-            ids[row, : len(one.ids)] = torch.tensor(one.ids)
+        for number, row in enumerate(chunk):
+            ids[number, : len(row.ids)] = torch.tensor(row.ids)
         columns = torch.arange(ids.shape[1], device=self.device)
         mask = columns < lengths[:, None]
         places = (mask & (columns >= prompts[:, None] - 1)).nonzero(as_tuple=True)
-        head = self.model.get_output_embeddings()
-        with publishing(Rows.of_scoring(prompts, mask)), only_positions(head, *places):
+        with publishing(Rows.of_scoring(prompts, mask)), self._only(places, patched):
             logits = self.model(input_ids=ids.to(self.device), attention_mask=mask.long(), use_cache=False).logits
         logp = logits.log_softmax(dim=-1, dtype=self.softmax_dtype)
-        wanted = torch.tensor([token for one in chunk for token in one.continuation], device=self.device)
-        picked = logp.gather(1, wanted[:, None])[:, 0]
-        greedy = logp.argmax(dim=-1)
-        sizes = [len(one.continuation) for one in chunk]
-        rows = zip(chunk, picked.split(sizes), greedy.split(sizes), logp.split(sizes), watched, strict=True)
+        greedy_tokens = logp.argmax(dim=-1)
+        sizes = [len(row.ids) - row.prompt + 1 for row in chunk]
         decode = self._decoder()
-        return [
-            Likelihood.of(one.continuation, scores, likeliest.tolist(), decode, self._drift(prompt, next_word[0]))
-            for one, scores, likeliest, next_word, prompt in rows
-        ]
+        found = []
+        for row, some, own, likeliest in zip(chunk, asked, logp.split(sizes), greedy_tokens.split(sizes), strict=True):
+            picked = own.gather(1, torch.tensor(some, device=own.device).mT)
+            drift, said = self._drift(row.watched, own[0]), likeliest.tolist()
+            found.append([Likelihood.of(one, picked[:, k], said, decode, drift) for k, one in enumerate(some)])
+        return found
+
+    @contextmanager
+    def _only(self, places: tuple[torch.Tensor, ...], patched: Patched) -> Iterator[None]:
+        """The head, and the last MLP where it is as it was made, at these places [k] only."""
+        last = None if self.timeline.replaced or self.model is not self.timeline.model else self._last_mlp
+        with ExitStack() as stack:
+            row, position = places
+            stack.enter_context(only_positions(self.model.get_output_embeddings(), row, position))
+            if last is not None and not any(name.startswith(f"{last}.") for name in patched.factors):
+                stack.enter_context(only_there(self.model.get_submodule(last), row, position))
+            yield
 
     def _drift(self, prompt: str | None, logp: torch.Tensor) -> tuple[float, float] | None:
         """(KL, moved) from the unedited model's next word [V], which is asked first and kept."""
@@ -268,9 +317,6 @@ class EditedLM(HFLM):
 
     def _model_generate(self, context: Any, max_length: int, stop: list[str], **kwargs: Any) -> Any:
         """As HFLM's, but each row stops at its own stop string instead of when one has fired in every row."""
-        if kwargs.get("temperature", 0.0) == 0.0 and not kwargs.get("do_sample"):
-            kwargs.pop("temperature", None)
-            kwargs["do_sample"] = False
         with generating(self.model):
             return self.model.generate(
                 input_ids=context,
@@ -282,88 +328,15 @@ class EditedLM(HFLM):
             )
 
 
-@dataclass(frozen=True)
-class _Group:
-    """Requests with the same model: a place, and there the base model or a router's second one (named, by identity).
-
-    `source`: where that router first decided, which names it from one process to the next.
-    """
-
-    place: StateId
-    name: str = BASE
-    identity: int = 0
-    router: AnsweringRouter | None = field(default=None, compare=False)
-    routed: bool = False
-    source: StateId | None = field(default=None, compare=False)
-
-    @property
-    def unedited(self) -> bool:
-        """Whether these requests are answered by the unedited model as they stand."""
-        return self.place == UNEDITED and not self.routed
-
-
-@dataclass(frozen=True)
-class _Scored:
-    """A row to score: what goes in (the last token of the continuation does not), how much of it is prompt."""
-
-    ids: list[int]
-    prompt: int
-    continuation: list[int]
-
-    @classmethod
-    def of(cls, context: list[int], continuation: list[int], longest: int) -> _Scored:
-        """Cut on the left to what the model can take, as HFLM does; raises UsageError where nothing can be scored."""
-        if not context or not continuation:
-            empty = "context" if not context else "continuation (it merged with the context: begin it with a space)"
-            raise UsageError(f"a request has no tokens in its {empty}")
-        if len(continuation) > longest:
-            raise UsageError(f"a continuation has {len(continuation)} tokens, the model takes {longest}")
-        ids = [*context, *continuation][-(longest + 1) : -1]
-        return cls(ids, len(ids) - len(continuation) + 1, continuation)
-
-
-@dataclass(frozen=True)
-class _Settings:
-    """How to generate: stop strings, new tokens at most, and what else is handed to transformers."""
-
-    stops: tuple[str, ...]
-    length: int
-    others: dict[str, Any]
-
-    @classmethod
-    def of(cls, given: Mapping[str, Any], default_length: int, eos: str) -> _Settings:
-        """From lm-eval's generation_kwargs; end of text is always a stop."""
-        others: dict[str, Any] = dict(normalize_gen_kwargs(dict(given), default_length))
-        stops = dict.fromkeys(stop for stop in (*others.pop("until"), eos) if stop)
-        return cls(tuple(stops), int(others.pop("max_gen_toks")), others)
+def _last_mlp(model: Any) -> str | None:
+    """The name of the last block's MLP; None in a model of a family that is not known."""
+    try:
+        modules = module_map(model)
+    except ModelError:
+        return None
+    return modules.mlp(modules.layers - 1)
 
 
 def _before(tokens: list[int], ends: set[int | None]) -> list[int]:
     """The tokens before the first that ends a text."""
     return next((tokens[:i] for i, token in enumerate(tokens) if token in ends), tokens)
-
-
-class RowStop(StoppingCriteria):
-    """Marks a row as finished when its own continuation holds one of the stop strings."""
-
-    def __init__(self, tokenizer: Any, stops: Sequence[str], start: int) -> None:
-        self.tokenizer, self.stops, self.start = tokenizer, [s for s in stops if s], start
-        lengths = (len(tokenizer.encode(s, add_special_tokens=False)) for s in self.stops)
-        # a stop string may straddle tokens, hence the margin
-        self.window = max(lengths, default=0) + 2
-
-    def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
-        """Bool tensor [rows]: which rows are finished."""
-        tails = self.tokenizer.batch_decode(input_ids[:, self.start :][:, -self.window :])
-        return torch.tensor([any(s in tail for s in self.stops) for tail in tails], device=input_ids.device)
-
-
-def _with_context(request: Instance, context: str) -> Instance:
-    """The request with another context; the document stays as it is."""
-    return Instance(
-        request_type=request.request_type,
-        doc=request.doc,
-        arguments=(context, *request.args[1:]),
-        idx=request.idx,
-        metadata=request.metadata,
-    )

@@ -104,6 +104,11 @@ class Timeline:
         found = self._journal.latest(state, RouterPatch)
         return found.router if found is not None else None
 
+    @property
+    def replaced(self) -> bool:
+        """Whether modules of the model are replaced where it is now."""
+        return bool(self._swapped)
+
     def model_place(self, state: StateId) -> StateId:
         """The place with the same model: the unedited one where a place's patches are routers or nothing."""
         return state if self._journal.changes_model(state) else UNEDITED

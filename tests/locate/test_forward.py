@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from editharness.locate.forward import chunks, label_losses, read
+from editharness.locate.forward import WORTH_A_PASS, by_width, chunks, label_losses, only_there, read
 from editharness.locate.keys import block_outputs, keys, mean_of_contexts
 from editharness.models.capture import at, capture
 from editharness.models.modules import module_map
@@ -60,3 +60,32 @@ def test_label_losses_are_the_models_own(made: Callable[..., Any], edits: list[E
     for row, loss in enumerate(ours):
         wanted = torch.nn.functional.cross_entropy(logits[row], prompts.labels[row], ignore_index=-100)
         torch.testing.assert_close(loss, wanted, rtol=1e-4, atol=1e-5)
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=80))
+def test_groups_by_width_hold_every_row_once_and_waste_less(widths: list[int]) -> None:
+    groups = by_width(widths)
+    assert sorted(row for group in groups for row in group) == list(range(len(widths)))
+    padded = sum(len(group) * max(widths[row] for row in group) for group in groups)
+    assert padded <= len(widths) * max(widths) - WORTH_A_PASS * (len(groups) - 1)
+
+
+def test_rows_of_one_width_stay_together() -> None:
+    assert by_width([7] * 50) == [list(range(50))]
+    assert sorted(map(len, by_width([1] * 40 + [9] * 60))) == [40, 60]
+
+
+def test_a_module_at_some_positions_has_their_values_and_gradients() -> None:
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.SiLU(), torch.nn.Linear(8, 4))
+    hidden = torch.randn(3, 5, 4, requires_grad=True)
+    row, column = torch.tensor([0, 2, 2, 0]), torch.tensor([1, 4, 4, 0])  # one of them twice
+    whole = module(hidden)
+    (wanted,) = torch.autograd.grad(whole[row, column].sum(), hidden)
+    with only_there(module, row, column):
+        some = module(hidden)
+    (found,) = torch.autograd.grad(some[row, column].sum(), hidden)
+    torch.testing.assert_close(some[row, column], whole[row, column])
+    torch.testing.assert_close(found, wanted)
+    assert not some[1].any()
+    assert torch.equal(module(hidden), whole)

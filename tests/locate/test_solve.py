@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from editharness.locate.prior import PriorKeys
-from editharness.locate.solve import Factored, Scaled, Space, Subspace, rank_one, solve, spread
+from editharness.locate.solve import Factored, Outside, Scaled, Space, Subspace, rank_one, solve, spread
 from editharness.patch import LowRank
 
 DEAR = settings(max_examples=25, deadline=None)
@@ -143,6 +143,17 @@ def test_linear_spread_takes_the_share_and_the_last_layer_all() -> None:
 def null(s: System, weight: float) -> Subspace:
     values, vectors = torch.linalg.eigh(s.c)
     return Subspace(vectors[:, : max(2, len(values) // 2)], weight)
+
+
+@DEAR
+@given(systems, weights)
+def test_a_space_by_the_directions_outside_it_is_the_same_space(s: System, l2: float) -> None:
+    _, vectors = torch.linalg.eigh(s.c)
+    rank = max(1, len(vectors) // 2)
+    inside, outside = Subspace(vectors[:, :rank], l2), Outside(vectors[:, rank:], l2)
+    for prior in (None, s.prior()):
+        ours = full(solve(outside, s.k, s.r, prior=prior))
+        close(ours, full(solve(inside, s.k, s.r, prior=prior)), 1e-4)
 
 
 def test_spaces_are_inverse_square_roots() -> None:

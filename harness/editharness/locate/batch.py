@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from editharness.errors import EditError
-from editharness.locate.forward import Site
+from editharness.locate.frozen import Site
 from editharness.locate.objective import published
 from editharness.locate.values import Search, Values, Vector, optimise_values
 from editharness.models.modules import to_stored

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 from editharness.errors import MethodError
 from editharness.locate.forward import chunks
-from editharness.locate.solve import Factored
+from editharness.locate.solve import Factored, Outside, Subspace
 from editharness.models.capture import capture
 from editharness.models.spans import encode_texts
 
@@ -84,6 +84,14 @@ class Moments:
         """
         values, vectors = self.spectrum
         return vectors[:, : int((values < threshold).sum())]
+
+    def null_space(self, threshold: float, weight: float = 1.0) -> Subspace | Outside:
+        """The same as a preservation matrix to solve with, by the fewer of the directions in it and out of it."""
+        values, vectors = self.spectrum
+        rank = int((values < threshold).sum())
+        if 2 * rank <= len(values):
+            return Subspace(vectors[:, :rank], weight)
+        return Outside(vectors[:, rank:], weight)
 
 
 def collect(

@@ -57,9 +57,13 @@ class Rows:
         moved = {name: value.to(device) for name, value in vars(self).items() if name != "start"}
         return Rows(**moved, start=self.start)
 
+    def widths(self) -> Tensor:
+        """Per row: columns from `start` to its end [rows]."""
+        return self.mask[:, self.start :].sum(dim=1)
+
     def suffixes(self) -> list[int]:
         """Per edit: columns from the subject's last token to the end of its longest row."""
-        lengths = self.mask[:, self.start :].sum(dim=1)
+        lengths = self.widths()
         longest = torch.zeros(int(self.edit.max()) + 1, dtype=lengths.dtype, device=lengths.device)
         return [int(length) for length in longest.scatter_reduce(0, self.edit, lengths, "amax")]
 

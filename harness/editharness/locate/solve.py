@@ -83,6 +83,25 @@ class Subspace:
         return self.basis @ whitened / math.sqrt(self.weight)
 
 
+@dataclass(frozen=True)
+class Outside:
+    """A0 = weight · I outside the span of `basis` [d_k, d_k - r] (orthonormal), infinite inside: Δ stays outside.
+
+    The same as a Subspace of the other r directions, by F = (I − B Bᵀ) / √weight; cheaper where these are the most.
+    """
+
+    basis: Tensor
+    weight: float = 1.0
+
+    def whiten(self, keys: Tensor) -> Tensor:
+        """(keys − B Bᵀ keys) / √weight: [d_k, n] -> [d_k, n]."""
+        return (keys - self.basis @ (self.basis.mT @ keys)) / math.sqrt(self.weight)
+
+    def back(self, whitened: Tensor) -> Tensor:
+        """Whitened / √weight: what was whitened lies outside the span already."""
+        return whitened / math.sqrt(self.weight)
+
+
 def solve(
     space: Space, keys: Tensor, residual: Tensor, *, ridge: float = 1.0, prior: PriorKeys | None = None
 ) -> LowRank:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from editharness.locate.forward import Frozen, Site, chunks, freeze, proceed, speak
+from editharness.locate.forward import chunks, speak
+from editharness.locate.frozen import Frozen, Site, freeze, proceed
 from editharness.locate.objective import Anchor, Anchors, Objective, Place, Seen, published
 from editharness.locate.rows import Rows, aligned, unshifted
 from editharness.models.spans import IGNORED
@@ -150,7 +151,8 @@ def _search(
         if stop.any():
             gone = ~active[rows.edit]
             anchors = {name: _without(logp, seen, gone) for name, logp in anchors.items()}
-            rows, frozen = rows.without(gone), frozen.without(gone)
+            rows = rows.without(gone)
+            frozen = frozen.without(gone, rows)
     return done
 
 

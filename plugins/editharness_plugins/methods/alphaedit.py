@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from editharness.errors import MethodError
 from editharness.locate.batch import Found
 from editharness.locate.options import AlphaEditOptions
-from editharness.locate.solve import Subspace, solve
+from editharness.locate.solve import solve
 from editharness.method import Host
 from editharness.types import Edit
 from editharness_plugins.methods.memit import Memit
@@ -46,8 +46,9 @@ class AlphaEdit(Memit):
         return replace(found, statuses=told)
 
     def solve(self, host: Host, layer: int, key: Tensor, residual: Tensor, prior: PriorKeys) -> LowRank:
-        """The closed form, solved in the coordinates of B."""
-        return solve(Subspace(self.basis(host, layer), self.options.l2), key, residual, prior=prior)
+        """The closed form; the spectrum that P is made of is taken once per layer and run."""
+        moments = host.moments(layer, together=self.layers(host))
+        return solve(moments.null_space(self.options.threshold, self.options.l2), key, residual, prior=prior)
 
     def basis(self, host: Host, layer: int) -> Tensor:
         """B [d_k, r]; raises MethodError for r = 0, which allows no change, and r = d_k, which protects nothing."""
