@@ -1,0 +1,124 @@
+"""`editharness apply`: put a saved patch on a model, or take it off, and save the model as a checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from editharness.cli.common import complain
+from editharness.cli.eval import DTYPES
+from editharness.errors import RecordError
+
+if TYPE_CHECKING:
+    from editharness.export.provenance import Provenance
+    from editharness.models.load import LoadedModel
+    from editharness.registry import Registry
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `apply`."""
+    parser.description = (
+        "Put a patch that `editharness edit --as patch` saved on a model, and save that as a Hugging Face checkpoint. "
+        "With --undo take it off again: the weights come back bit for bit, or nothing is written."
+    )
+    parser.add_argument("patch", type=Path, metavar="PATCH", help="the folder of the patch")
+    parser.add_argument("--model", help="the model to put it on, or to take it off (default: the one it was made for)")
+    parser.add_argument("--save", required=True, type=Path, metavar="DIR", help="the new folder to write")
+    parser.add_argument("--undo", action="store_true", help="take the patch off a model that has it")
+    parser.add_argument("--revision", help="branch, tag or commit of a hub model")
+    parser.add_argument("--dtype", choices=DTYPES, help="number format (default: that of the patch's model)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:0, mps (default: %(default)s)")
+    parser.add_argument("--trust-remote-code", action="store_true", help="run a hub model's own code")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the checkpoint and print what it is."""
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    from editharness.export.folder import check_free
+    from editharness.export.provenance import read_provenance
+    from editharness.registry import load_plugins
+
+    if not args.patch.is_dir():
+        raise RecordError(f"{args.patch}: no such folder; a patch is the folder that `edit --as patch` wrote")
+    check_free(args.save)
+    made, registry = read_provenance(args.patch), load_plugins()
+    print(_undone(args, registry, made) if args.undo else _applied(args, registry, made))
+    return 0
+
+
+def _applied(args: argparse.Namespace, registry: Registry, made: Provenance | None) -> str:
+    from editharness.asking import quiet
+    from editharness.export.patches import put_on, read_patch
+
+    patch = read_patch(args.patch)
+    loaded, dtype = _opened(args, registry, made)
+    with quiet(), put_on(loaded, patch, made) as digest:
+        return _saved(args, registry, loaded, dtype, made, digest)
+
+
+def _saved(
+    args: argparse.Namespace, registry: Registry, loaded: LoadedModel, dtype: str, made: Provenance | None, digest: str
+) -> str:
+    """Save the model with the patch; its card tells what the patch tells, of the model that it was put on."""
+    from dataclasses import replace
+
+    from editharness.export.card import write_card
+    from editharness.export.checkpoint import write_checkpoint
+    from editharness.export.exporting import summary
+    from editharness.export.folder import new_folder
+    from editharness.export.provenance import base_of, write_provenance
+
+    base = base_of(loaded, dtype, registry)
+    other = made is not None and made.base.digest != base.digest
+    if other and made is not None:
+        complain(f"the patch was made for {made.base.name} ({made.base.dtype}, weights {made.base.digest[:12]}), "
+                 f"and {base.name} ({dtype}) has weights {base.digest[:12]}: look at what it now says")  # fmt: skip
+    with new_folder(args.save) as part:
+        write_checkpoint(loaded, part)
+        if made is not None:
+            told = replace(made, base=base, edited_digest=digest)
+            write_provenance(part, told)
+            notes = ("the patch was made for other weights than these",) if other else ()
+            write_card(part, "checkpoint", told, notes=notes)
+    what = summary("checkpoint", replace(made, base=base, edited_digest=digest)) if made else f"weights {digest[:12]}"
+    return f"{args.save}: {what}"
+
+
+def _undone(args: argparse.Namespace, registry: Registry, made: Provenance | None) -> str:
+    from editharness.asking import quiet
+    from editharness.errors import UsageError
+    from editharness.export.checkpoint import write_checkpoint
+    from editharness.export.folder import new_folder
+    from editharness.export.patches import take_off
+
+    if args.model is None:
+        raise UsageError("--undo needs --model: the edited model to take the patch off")
+    loaded, dtype = _opened(args, registry, made)
+    with quiet():
+        take_off(loaded, args.patch, made)
+        with new_folder(args.save) as part:
+            write_checkpoint(loaded, part)
+    assert made is not None
+    return f"{args.save}: {made.base.name} ({dtype}) as it was, weights {made.base.digest[:12]}"
+
+
+def _opened(args: argparse.Namespace, registry: Registry, made: Provenance | None) -> tuple[LoadedModel, str]:
+    """The model, in the number format of the patch's own unless another was typed."""
+    from editharness.asking import quiet
+    from editharness.errors import UsageError
+    from editharness.facts import Writing
+    from editharness.opening import open_model
+
+    name, revision = args.model, args.revision
+    if name is None:
+        if made is None or not (made.base.hub or made.base.name in registry.models):
+            raise UsageError("--model is needed: this patch does not say where its model can be found")
+        name, revision = made.base.name, revision or made.base.revision
+    dtype = args.dtype or (made.base.dtype if made else "float32")
+    wanted = Writing(
+        "none", name, revision, dtype=dtype, device=args.device, trust_remote_code=args.trust_remote_code
+    )  # fmt: skip
+    with quiet():
+        return open_model(wanted, registry), dtype

@@ -1,0 +1,100 @@
+"""From written facts to a folder: one of the three forms, with its card and its provenance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from editharness.errors import MethodError
+from editharness.export.adapter import write_adapter
+from editharness.export.card import write_card
+from editharness.export.checkpoint import write_checkpoint
+from editharness.export.folder import new_folder
+from editharness.export.forms import Kind, Wanted
+from editharness.export.patches import write_patch
+from editharness.export.provenance import Base, EditedFact, Provenance, write_provenance
+from editharness.models.load import weights_digest
+from editharness.patch import WeightPatch
+from editharness.recording import versions
+
+if TYPE_CHECKING:
+    from editharness.data.own.facts import FactFile
+    from editharness.facts import Writing, Written
+    from editharness.models.load import LoadedModel
+    from editharness.presets import Resolved
+    from editharness.registry import Registry
+    from editharness.store import RunRecord
+
+
+def provenance(
+    registry: Registry, resolved: Resolved, writing: Writing, base: Base, facts: FactFile, written: Written
+) -> Provenance:
+    """What a reader is told of written facts."""
+    entry = registry.methods[writing.method]
+    status = {one.edit_id: one for one in written.arm.statuses}
+    return Provenance(
+        method=writing.method,
+        title=entry.spec.title,
+        paper=entry.spec.paper,
+        distribution=str(entry.origin),
+        effect=entry.spec.effect,
+        preset=resolved.preset_name,
+        preset_source=resolved.source,
+        tuned=resolved.tuned,
+        options=resolved.values,
+        schedule=str(writing.schedule.limited(entry.spec.max_batch)),
+        seed=writing.seed,
+        base=base,
+        facts=tuple(
+            EditedFact(c.id, c.subject_text, c.prompt, c.target, status[c.id].outcome, status[c.id].reason)
+            for c in facts.cases
+        ),
+        facts_sha256=facts.sha256,
+        versions=versions(),
+    )
+
+
+def export(
+    folder: Path, wanted: Wanted, loaded: LoadedModel, written: Written, made: Provenance, *,
+    record: RunRecord | None = None, notes: tuple[str, ...] = (),
+) -> str:  # fmt: skip
+    """Write `folder`, whole or not at all; a line that says what it is. Raises EditHarnessError."""
+    with new_folder(folder) as part:
+        if wanted.kind == "checkpoint":
+            digest, told = _merged(loaded, written, part, wanted.shard), ""
+        elif wanted.kind == "adapter":
+            fit = write_adapter(loaded.model, _weights(written), made.base, part, rank=wanted.rank)
+            digest, told = "", str(fit)
+        else:
+            digest, told = write_patch(loaded.model, written.patch, part, undo=wanted.undo), ""
+        made = made.edited(digest)
+        write_provenance(part, made)
+        write_card(part, wanted.kind, made, record=record, notes=(*notes, *([f"adapter: {told}"] if told else [])))
+    return f"{folder}: {summary(wanted.kind, made)}" + (f"; {told}" if told else "")
+
+
+def summary(kind: Kind, made: Provenance) -> str:
+    """What an export is, in a line."""
+    failed = f", {len(made.facts) - made.done} not written" if made.done < len(made.facts) else ""
+    preset = f"preset {made.preset}" if made.preset else "no preset"
+    return (
+        f"{kind} of {made.base.name} ({made.base.dtype}) with {made.done} facts by {made.method} ({preset}){failed}"
+        + (f"; weights {made.edited_digest[:12]}" if made.edited_digest else "")
+    )  # fmt: skip
+
+
+def _merged(loaded: LoadedModel, written: Written, folder: Path, shard: str) -> str:
+    """Write the model as it stands at the end of the timeline, the very weights that `eval` asks; their digest."""
+    names = set(loaded.model.state_dict())
+    with written.timeline.at(written.end) as model:
+        if set(model.state_dict()) != names:
+            raise MethodError(f"the edit replaces modules of {loaded.name!r}, which no checkpoint holds")
+        write_checkpoint(loaded, folder, shard=shard)
+        return weights_digest(model)
+
+
+def _weights(written: Written) -> WeightPatch:
+    patch = written.patch
+    if not isinstance(patch, WeightPatch):
+        raise MethodError(f"the edit is a {type(patch).__name__}, which no adapter holds")
+    return patch
