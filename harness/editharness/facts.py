@@ -94,8 +94,8 @@ def write_facts(
     shown = show_arms({ARM: plain}, cases, spec.sees, train)[ARM]
     timeline = Timeline(host.loaded.model, host.masters, digest=host.loaded.digest)
     arm = write_arm(
-        f"{spec.name}/{ARM}", spec, _made(registry, spec, resolved), shown, schedule.limited(spec.max_batch), host, timeline,
-        state=prepared.state,
+        f"{spec.name}/{ARM}", spec, _made(registry, spec, resolved), shown, schedule.limited(spec.max_batch), host,
+        timeline, state=prepared.state,
     )  # fmt: skip
     return Written(timeline, arm)
 

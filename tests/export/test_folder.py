@@ -21,18 +21,27 @@ def test_a_folder_appears_whole_and_for_all_to_read(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "a") == ["b"]
 
 
+def fill(target: Path, error: BaseException | None, *, theirs: bool = False) -> None:
+    """Write half of a folder and fail; with `theirs`, somebody else makes it meanwhile."""
+    with new_folder(target) as part:
+        (part / "file").write_text("half")
+        if theirs:
+            target.mkdir()
+            (target / "theirs").write_text("")
+        if error is not None:
+            raise error
+
+
 @pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()])
 def test_nothing_is_left_of_what_fails(tmp_path: Path, error: BaseException) -> None:
-    with pytest.raises(type(error)), new_folder(tmp_path / "out") as part:
-        (part / "file").write_text("half")
-        raise error
+    with pytest.raises(type(error)):
+        fill(tmp_path / "out", error)
     assert not os.listdir(tmp_path)
 
 
 def test_a_disk_that_refuses_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match=r"--save .*out: cannot be written \(No such file"):
-        with new_folder(tmp_path / "out") as part:
-            (part / "missing" / "file").write_text("x")
+    with pytest.raises(RecordError, match=r"--save .*out: cannot be written \(No space left"):
+        fill(tmp_path / "out", OSError(28, "No space left on device"))
     assert not os.listdir(tmp_path)
 
 
@@ -60,8 +69,7 @@ def test_an_empty_folder_is_free_and_anything_else_is_not(tmp_path: Path) -> Non
 
 def test_a_folder_that_somebody_fills_meanwhile_is_left_to_them(tmp_path: Path) -> None:
     target = tmp_path / "out"
-    with pytest.raises(UsageError, match="is in use"), new_folder(target):
-        target.mkdir()
-        (target / "theirs").write_text("")
+    with pytest.raises(UsageError, match="is in use"):
+        fill(target, None, theirs=True)
     assert os.listdir(tmp_path) == ["out"]
     assert os.listdir(target) == ["theirs"]

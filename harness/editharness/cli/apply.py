@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from editharness.cli.common import complain
 from editharness.cli.eval import DTYPES
-from editharness.errors import RecordError
+from editharness.errors import RecordError, UsageError
 
 if TYPE_CHECKING:
     from editharness.export.provenance import Provenance
@@ -88,7 +88,6 @@ def _saved(
 
 def _undone(args: argparse.Namespace, registry: Registry, made: Provenance | None) -> str:
     from editharness.asking import quiet
-    from editharness.errors import UsageError
     from editharness.export.checkpoint import write_checkpoint
     from editharness.export.folder import new_folder
     from editharness.export.patches import take_off
@@ -107,7 +106,6 @@ def _undone(args: argparse.Namespace, registry: Registry, made: Provenance | Non
 def _opened(args: argparse.Namespace, registry: Registry, made: Provenance | None) -> tuple[LoadedModel, str]:
     """The model, in the number format of the patch's own unless another was typed."""
     from editharness.asking import quiet
-    from editharness.errors import UsageError
     from editharness.facts import Writing
     from editharness.opening import open_model
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 BESIDE = (
     "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
     "vocab.json", "vocab.txt", "merges.txt", "*.model", "*.tiktoken", "chat_template.*", "*.py", "LICENSE*", "NOTICE*",
+    "USE_POLICY*",
 )  # fmt: skip
 """What lies beside the weights and belongs to a model; text for second moments and cards do not."""
 

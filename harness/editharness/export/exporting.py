@@ -76,9 +76,10 @@ def export(
 def summary(kind: Kind, made: Provenance) -> str:
     """What an export is, in a line."""
     failed = f", {len(made.facts) - made.done} not written" if made.done < len(made.facts) else ""
+    facts = "1 fact" if made.done == 1 else f"{made.done} facts"
     preset = f"preset {made.preset}" if made.preset else "no preset"
     return (
-        f"{kind} of {made.base.name} ({made.base.dtype}) with {made.done} facts by {made.method} ({preset}){failed}"
+        f"{kind} of {made.base.name} ({made.base.dtype}) with {facts} by {made.method} ({preset}){failed}"
         + (f"; weights {made.edited_digest[:12]}" if made.edited_digest else "")
     )  # fmt: skip
 

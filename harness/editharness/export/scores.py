@@ -44,5 +44,5 @@ def scores(record: RunRecord) -> Iterator[str]:
     yield ""
     yield from ("| column | value | interval | n | better |", "|---|---|---|---|---|")
     for cell in row.columns:
-        what = f"{plain(cell.name)}: {plain(cell.title)}"
+        what = plain(cell.name) if cell.title == cell.name else f"{plain(cell.name)}: {plain(cell.title)}"
         yield f"| {what} | {percent(cell.value)} | {interval(cell)} | {cell.n} | {cell.better} |"
