@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.export.models import low_rank
 
 import editharness as eh
 from editharness.cli import main
-from editharness.models.load import load_model
+from editharness.models.load import load_model, weights_digest
+from editharness.patch import apply, save
 from editharness.testing.tiny import save_tiny
 
 FACTS = (
@@ -104,6 +106,35 @@ def test_a_patch_on_other_weights_says_so(folder: Path, capsys: pytest.CaptureFi
     assert main(["apply", "patch", "--dtype", "bfloat16", "--undo", "--model", "half", "--save", "x"]) == 2
     assert "and the patch was made for 128x640 float32" in capsys.readouterr().err
     assert not Path("x").exists()
+
+
+def test_a_patch_that_python_saved_is_put_on_as_well(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_tiny("llama", folder / "tiny")
+    loaded = load_model("tiny", device="cpu")
+    patch = low_rank(loaded.model)
+    save(patch, folder / "patch")
+    assert main(["apply", "patch", "--save", "out"]) == 2
+    assert "--model is needed: this patch does not say where its model can be found" in capsys.readouterr().err
+    assert main(["apply", "patch", "--model", "tiny", "--save", "out"]) == 0
+    with apply(loaded.model, patch):
+        digest = weights_digest(loaded.model)
+    assert load_model("out", device="cpu").digest == digest
+    assert capsys.readouterr().out == f"out: weights {digest[:12]}\n"
+    assert not {"README.md", "export.json"} & set(os.listdir("out"))
+
+
+def test_names_in_a_strangers_patch_do_not_act_on_the_terminal(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert edit("--save", "patch", "--as", "patch") == 0
+    raw = json.loads(Path("patch/export.json").read_text())
+    Path("patch/export.json").write_text(json.dumps({**raw, "method": "\x1b[2J|memit", "versions": {"<a>": "\x1b[1m"}}))
+    capsys.readouterr()
+    assert main(["apply", "patch", "--save", "out"]) == 0
+    assert "\x1b" not in capsys.readouterr().out
+    card = Path("out/README.md").read_text()
+    assert "\x1b" not in card
+    assert "edited with ?\\[2J\\|memit" in card
 
 
 def test_an_adapter_tells_its_rank_and_error(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,6 +95,8 @@ def test_provenance_comes_back_or_says_what_is_wrong(tmp_path: Path) -> None:
     for text, line in [
         ("{", "cannot be read"), ("[]", "is no description of an export"),
         (json.dumps({**raw, "version": 9}), "version 9"),
+        (json.dumps({**raw, "method": 3}), "is not whole: method is int, not str"),
+        (json.dumps({**raw, "base": {**raw["base"], "name": ["a"]}}), "is not whole: name is list, not str"),
         (json.dumps({**raw, "more": 1}), "is not whole"), (json.dumps({**raw, "facts": [1]}), "is not whole"),
         (json.dumps({key: raw[key] for key in raw if key != "base"}), "is not whole"),
     ]:  # fmt: skip

@@ -38,13 +38,15 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("TQDM_DISABLE", "1")
     from editharness.export.folder import check_free
     from editharness.export.provenance import read_provenance
+    from editharness.leaderboard.text import plain
     from editharness.registry import load_plugins
 
     if not args.patch.is_dir():
         raise RecordError(f"{args.patch}: no such folder; a patch is the folder that `edit --as patch` wrote")
     check_free(args.save)
     made, registry = read_provenance(args.patch), load_plugins()
-    print(_undone(args, registry, made) if args.undo else _applied(args, registry, made))
+    line = _undone(args, registry, made) if args.undo else _applied(args, registry, made)
+    print(plain(line, 1000))  # names in it are the patch's, which may be a stranger's
     return 0
 
 
@@ -69,12 +71,14 @@ def _saved(
     from editharness.export.exporting import summary
     from editharness.export.folder import new_folder
     from editharness.export.provenance import base_of, write_provenance
+    from editharness.leaderboard.text import plain
 
     base = base_of(loaded, dtype, registry)
     other = made is not None and made.base.digest != base.digest
     if other and made is not None:
-        complain(f"the patch was made for {made.base.name} ({made.base.dtype}, weights {made.base.digest[:12]}), "
-                 f"and {base.name} ({dtype}) has weights {base.digest[:12]}: look at what it now says")  # fmt: skip
+        then = f"{made.base.name} ({made.base.dtype}, weights {made.base.digest[:12]})"
+        now = f"{base.name} ({dtype}) has weights {base.digest[:12]}"
+        complain(plain(f"the patch was made for {then}, and {now}: look at what it now says", 1000))
     with new_folder(args.save) as part:
         write_checkpoint(loaded, part)
         if made is not None:

@@ -64,7 +64,7 @@ def _lines(kind: Kind, made: Provenance, record: RunRecord | None, notes: Sequen
         f"{_text(made.base.name)} by {_text(made.title)} ({_text(made.paper)}), a method of knowledge editing. "
         "It says these things whether or not they are true, and may say other things differently from its base."
     )
-    loaded = _LOADED[made.effect if kind == "patch" else kind].replace("METHOD", made.method)
+    loaded = _LOADED[made.effect if kind == "patch" else kind].replace("METHOD", plain(made.method))
     yield from ("", "```python", loaded, "```", "", "## How it was made", "")
     yield from _how(made)
     yield from (f"- {_text(note)}" for note in notes)
@@ -90,17 +90,18 @@ def _front(kind: Kind, made: Provenance) -> Iterator[str]:
 def _how(made: Provenance) -> Iterator[str]:
     base = made.base
     revision = f", revision {_text(base.revision)}" if base.revision else ""
-    yield f"- base: {_text(base.name)}{revision} ({_text(base.architecture)}, {base.dtype}, weights {base.digest[:12]})"
+    weights = _text(f"{base.architecture}, {base.dtype}, weights {base.digest[:12]}")
+    yield f"- base: {_text(base.name)}{revision} ({weights})"
     yield f"- licence of the base: {_text(base.licence) or 'not known here; it applies to this as well'}"
     yield f"- method: {_text(made.method)} ({_text(made.distribution)})"
     source = f" ({_text(made.preset_source)})" if made.preset_source else ""
     yield f"- preset: {_text(made.preset) + source if made.preset else 'none'}" + ("" if made.tuned else "; untuned")
     if made.options:
-        yield "- options: " + ", ".join(f"{name} {_text(str(value))}" for name, value in made.options.items())
-    yield f"- schedule: {made.schedule}, seed {made.seed}"
+        yield "- options: " + ", ".join(_text(f"{name} {value}") for name, value in made.options.items())
+    yield f"- schedule: {_text(made.schedule)}, seed {made.seed}"
     if made.edited_digest:
-        yield f"- weights with the edit: {made.edited_digest[:12]}"
-    yield "- versions: " + ", ".join(f"{name} {version}" for name, version in made.versions.items())
+        yield f"- weights with the edit: {_text(made.edited_digest[:12])}"
+    yield "- versions: " + ", ".join(_text(f"{name} {version}") for name, version in made.versions.items())
 
 
 def _facts(made: Provenance) -> Iterator[str]:
@@ -109,7 +110,7 @@ def _facts(made: Provenance) -> Iterator[str]:
         yield f"| {_text(fact.subject)} | {_text(fact.prompt)} | {_text(fact.target)} | {_became(fact)} |"
     yield ""
     more = f" {len(made.facts) - SHOWN} more are in it." if len(made.facts) > SHOWN else ""
-    yield f"All of this for programs: `export.json`.{more} File of facts: sha256 {made.facts_sha256[:12]}."
+    yield f"All of this for programs: `export.json`.{more} File of facts: sha256 {_text(made.facts_sha256[:12])}."
 
 
 def _became(fact: EditedFact) -> str:

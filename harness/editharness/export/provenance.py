@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from editharness.errors import RecordError
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FILE, FORMAT, VERSION = "export.json", "editharness-export", 1
 UNKNOWN = ""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,23 @@ def read_provenance(folder: Path) -> Provenance | None:
     if (version := raw.pop("version", None)) != VERSION:
         raise RecordError(f"{path}: has version {version}, this program reads {VERSION}")
     try:
-        facts = tuple(EditedFact(**fact) for fact in raw.pop("facts"))
-        return Provenance(**{**raw, "base": Base(**raw["base"]), "facts": facts})
+        facts = tuple(_read(EditedFact, fact) for fact in raw["facts"])
+        return _read(Provenance, {**raw, "base": _read(Base, raw["base"]), "facts": facts})
     except (KeyError, TypeError) as error:
         raise RecordError(f"{path}: is not whole: {error}") from None
+
+
+_TYPES: Mapping[object, type | tuple[type, ...]] = {
+    "str": str, "str | None": (str, type(None)), "int": int, "bool": bool,
+    "Mapping[str, Any]": dict, "Mapping[str, str]": dict,
+}  # fmt: skip
+
+
+def _read(kind: type[T], raw: Mapping[str, Any]) -> T:
+    """A dataclass from JSON values, which may be a stranger's; TypeError for a value of another type."""
+    made = kind(**raw)
+    for one in fields(kind):  # type: ignore[arg-type]  # all are dataclasses
+        value = getattr(made, one.name)
+        if one.type in _TYPES and not isinstance(value, _TYPES[one.type]):
+            raise TypeError(f"{one.name} is {type(value).__name__}, not {one.type}")
+    return made
