@@ -101,7 +101,10 @@ def test_facts_of_several_batches_are_one_patch_and_one_adapter(
 def test_a_patch_on_other_weights_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert edit("--save", "patch", "--as", "patch") == 0
     assert main(["apply", "patch", "--dtype", "bfloat16", "--save", "half"]) == 0
-    assert "the patch was made for pocket (float32, weights a09f5ccc3287)" in capsys.readouterr().err
+    assert (
+        "the patch was made for pocket (float32, weights a09f5ccc3287), and this is pocket (bfloat16"
+        in capsys.readouterr().err
+    )
     assert "made for other weights than these" in Path("half/README.md").read_text()
     assert main(["apply", "patch", "--dtype", "bfloat16", "--undo", "--model", "half", "--save", "x"]) == 2
     assert "and the patch was made for 128x640 float32" in capsys.readouterr().err

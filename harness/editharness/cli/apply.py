@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from editharness.cli.common import complain
 from editharness.cli.eval import DTYPES
 from editharness.errors import RecordError, UsageError
+from editharness.leaderboard.text import plain
 
 if TYPE_CHECKING:
     from editharness.export.provenance import Provenance
@@ -38,7 +39,6 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("TQDM_DISABLE", "1")
     from editharness.export.folder import check_free
     from editharness.export.provenance import read_provenance
-    from editharness.leaderboard.text import plain
     from editharness.registry import load_plugins
 
     if not args.patch.is_dir():
@@ -52,42 +52,17 @@ def run(args: argparse.Namespace) -> int:
 
 def _applied(args: argparse.Namespace, registry: Registry, made: Provenance | None) -> str:
     from editharness.asking import quiet
+    from editharness.export.exporting import export_patched
     from editharness.export.patches import put_on, read_patch
+    from editharness.export.provenance import base_of
 
     patch = read_patch(args.patch)
     loaded, dtype = _opened(args, registry, made)
-    with quiet(), put_on(loaded, patch, made) as digest:
-        return _saved(args, registry, loaded, dtype, made, digest)
-
-
-def _saved(
-    args: argparse.Namespace, registry: Registry, loaded: LoadedModel, dtype: str, made: Provenance | None, digest: str
-) -> str:
-    """Save the model with the patch; its card tells what the patch tells, of the model that it was put on."""
-    from dataclasses import replace
-
-    from editharness.export.card import write_card
-    from editharness.export.checkpoint import write_checkpoint
-    from editharness.export.exporting import summary
-    from editharness.export.folder import new_folder
-    from editharness.export.provenance import base_of, write_provenance
-    from editharness.leaderboard.text import plain
-
     base = base_of(loaded, dtype, registry)
-    other = made is not None and made.base.digest != base.digest
-    if other and made is not None:
-        then = f"{made.base.name} ({made.base.dtype}, weights {made.base.digest[:12]})"
-        now = f"{base.name} ({dtype}) has weights {base.digest[:12]}"
-        complain(plain(f"the patch was made for {then}, and {now}: look at what it now says", 1000))
-    with new_folder(args.save) as part:
-        write_checkpoint(loaded, part)
-        if made is not None:
-            told = replace(made, base=base, edited_digest=digest)
-            write_provenance(part, told)
-            notes = ("the patch was made for other weights than these",) if other else ()
-            write_card(part, "checkpoint", told, notes=notes)
-    what = summary("checkpoint", replace(made, base=base, edited_digest=digest)) if made else f"weights {digest[:12]}"
-    return f"{args.save}: {what}"
+    with quiet(), put_on(loaded, patch, made) as digest:
+        if made is not None and made.base.digest != base.digest:
+            complain(plain(f"the patch was made for {made.base}, and this is {base}: look at what it now says", 1000))
+        return export_patched(args.save, loaded, base, digest, made)
 
 
 def _undone(args: argparse.Namespace, registry: Registry, made: Provenance | None) -> str:

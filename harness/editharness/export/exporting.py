@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,23 @@ def export(
         write_provenance(part, made)
         write_card(part, wanted.kind, made, record=record, notes=(*notes, *([f"adapter: {told}"] if told else [])))
     return f"{folder}: {summary(wanted.kind, made)}" + (f"; {told}" if told else "")
+
+
+def export_patched(folder: Path, loaded: LoadedModel, base: Base, digest: str, made: Provenance | None) -> str:
+    """Write a checkpoint of a model that has a saved patch on it; its card tells what the patch tells, of this model.
+
+    `digest`: of the model with the patch; `made`: what the patch says of itself, if anything. A line that says what it
+    is. Raises EditHarnessError.
+    """
+    told = replace(made, base=base, edited_digest=digest) if made is not None else None
+    other = made is not None and made.base.digest != base.digest
+    with new_folder(folder) as part:
+        write_checkpoint(loaded, part)
+        if told is not None:
+            write_provenance(part, told)
+            notes = ("the patch was made for other weights than these",) if other else ()
+            write_card(part, "checkpoint", told, notes=notes)
+    return f"{folder}: " + (summary("checkpoint", told) if told is not None else f"weights {digest[:12]}")
 
 
 def summary(kind: Kind, made: Provenance) -> str:

@@ -31,6 +31,9 @@ class Base:
     licence: str = UNKNOWN
     hub: bool = False
 
+    def __str__(self) -> str:
+        return f"{self.name} ({self.dtype}, weights {self.digest[:12]})"
+
 
 @dataclass(frozen=True)
 class EditedFact:
