@@ -25,6 +25,28 @@ POCKET = Path(eh.__file__).parents[2] / "plugins" / "editharness_plugins" / "poc
 RECORD = Path(__file__).parents[2] / "leaderboards" / "results" / "negation_pocket" / "memit-2634ca47bb"
 
 
+BROKEN = '''
+from editharness import hookimpl
+from editharness.method import Method
+from editharness.patch import Dense, WeightPatch
+from editharness.types import MethodSpec, Status, Step
+
+
+class Broken(Method[None]):
+    """Overflows."""
+
+    def edit(self, host, edits, state):
+        name = host.modules.down_weight(1)
+        patch = WeightPatch({name: Dense(float("nan") * host.original(name))})
+        return Step(patch, state, tuple(Status(edit.id, "done") for edit in edits))
+
+
+@hookimpl
+def register_methods(register):
+    register(MethodSpec(name="broken", title="Broken", paper="none", ref="broken_file:Broken"))
+'''
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache for all, so that second moments are computed once."""
@@ -218,6 +240,14 @@ def test_what_cannot_be_done_is_one_line_and_nothing_is_written(
     assert err.count("\n") == 1
     assert sorted(os.listdir(folder)) == before
     assert os.listdir("used") == ["config.json"]
+
+
+def test_weights_that_are_no_numbers_are_not_saved(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "broken_file.py").write_text(BROKEN)
+    for kind in ("checkpoint", "adapter", "patch"):
+        assert edit("--save", "out", "--as", kind, "--plugin", "broken_file.py", method="broken") == 2
+        assert "the edit makes model.layers.1.mlp.down_proj.weight NaN or infinite" in capsys.readouterr().err
+        assert sorted(os.listdir(folder)) == ["broken_file.py", "facts.jsonl"]
 
 
 def test_apply_says_what_is_wrong_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,9 +16,14 @@ from editharness.export.patches import write_patch
 from editharness.export.provenance import Base, EditedFact, Provenance, write_provenance
 from editharness.models.load import weights_digest
 from editharness.patch import WeightPatch
+from editharness.patch.values import tensors
 from editharness.recording import versions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from torch import Tensor
+
     from editharness.data.own.facts import FactFile
     from editharness.facts import Writing, Written
     from editharness.models.load import LoadedModel
@@ -61,17 +66,28 @@ def export(
 ) -> str:  # fmt: skip
     """Write `folder`, whole or not at all; a line that says what it is. Raises EditHarnessError."""
     with new_folder(folder) as part:
-        if wanted.kind == "checkpoint":
-            digest, told = _merged(loaded, written, part, wanted.shard), ""
-        elif wanted.kind == "adapter":
-            fit = write_adapter(loaded.model, _weights(written), made.base, part, rank=wanted.rank)
-            digest, told = "", str(fit)
-        else:
-            digest, told = write_patch(loaded.model, written.patch, part, undo=wanted.undo), ""
+        digest, told = _written_form(part, wanted, loaded, written, made.base)
         made = made.edited(digest)
         write_provenance(part, made)
         write_card(part, wanted.kind, made, record=record, notes=(*notes, *([f"adapter: {told}"] if told else [])))
     return f"{folder}: {summary(wanted.kind, made)}" + (f"; {told}" if told else "")
+
+
+def _written_form(
+    folder: Path, wanted: Wanted, loaded: LoadedModel, written: Written, base: Base
+) -> tuple[str, str]:  # fmt: skip
+    """Write the form that was asked for: the digest of the edited weights, and what an adapter's fit is."""
+    if wanted.kind == "checkpoint":
+        return _merged(loaded, written, folder, wanted.shard), ""
+    patch = written.patch
+    if isinstance(patch, WeightPatch):
+        named = ((name, WeightPatch({name: delta})) for name, delta in patch.deltas.items())
+        _check_finite((name, tensor) for name, one in named for tensor in tensors(one))
+    if wanted.kind == "patch":
+        return write_patch(loaded.model, patch, folder, undo=wanted.undo), ""
+    if not isinstance(patch, WeightPatch):
+        raise MethodError(f"the edit is a {type(patch).__name__}, which no adapter holds")
+    return "", str(write_adapter(loaded.model, patch, base, folder, rank=wanted.rank))
 
 
 def export_patched(folder: Path, loaded: LoadedModel, base: Base, digest: str, made: Provenance | None) -> str:
@@ -82,6 +98,7 @@ def export_patched(folder: Path, loaded: LoadedModel, base: Base, digest: str, m
     """
     told = replace(made, base=base, edited_digest=digest) if made is not None else None
     other = made is not None and made.base.digest != base.digest
+    _check_finite(loaded.model.named_parameters())
     with new_folder(folder) as part:
         write_checkpoint(loaded, part)
         if told is not None:
@@ -108,12 +125,16 @@ def _merged(loaded: LoadedModel, written: Written, folder: Path, shard: str) -> 
     with written.timeline.at(written.end) as model:
         if set(model.state_dict()) != names:
             raise MethodError(f"the edit replaces modules of {loaded.name!r}, which no checkpoint holds")
+        _check_finite(model.named_parameters())
         write_checkpoint(loaded, folder, shard=shard)
         return weights_digest(model)
 
 
-def _weights(written: Written) -> WeightPatch:
-    patch = written.patch
-    if not isinstance(patch, WeightPatch):
-        raise MethodError(f"the edit is a {type(patch).__name__}, which no adapter holds")
-    return patch
+def _check_finite(named: Iterable[tuple[str, Tensor]]) -> None:
+    """Refuse weights, or changes of them, that are no numbers: whoever loaded them would get nonsense."""
+    for name, tensor in named:
+        if not bool(tensor.isfinite().all()):
+            raise MethodError(
+                f"the edit makes {name} NaN or infinite, so that nothing is saved: the method broke down "
+                "(float16 overflows easily: try --dtype bfloat16 or float32, or fewer facts at once)"
+            )
