@@ -1,14 +1,18 @@
-"""The code of docs/python.md and docs/adapters.md, run block by block as a reader would type it."""
+"""The code of docs/python.md, docs/adapters.md and docs/export.md, run block by block as a reader would type it."""
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 import editharness as eh
+from editharness.cli import main
 
 ROOT = Path(__file__).parents[1]
 POCKET = Path(eh.__file__).parents[2] / "plugins" / "editharness_plugins" / "pocket" / "model"
@@ -43,3 +47,40 @@ def test_the_code_of_a_guide_runs(
     shown = capsys.readouterr().out
     assert "negation · data pocket · model pocket" in shown
     sys.modules.pop("their_code", None)
+
+
+@pytest.mark.slow
+def test_the_export_guide_runs_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EDITHARNESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    text = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+    space: dict[str, object] = {"__name__": "guide"}
+    found = [(match["language"], match["text"]) for match in BLOCK.finditer(text)]
+    assert [language for language, _ in found].count("console") == 6
+    for language, block in found:
+        if language == "jsonl":
+            (tmp_path / "facts.jsonl").write_text(block, encoding="utf-8")
+        elif language == "python":
+            exec(compile(block, "export.md", "exec"), space)  # the guide's own text is what is tested
+        else:
+            for line in block.splitlines():
+                typed(line)
+    out = capsys.readouterr().out
+    assert "facts.jsonl: 2 records, all in order" in out
+    assert "rank 2, exact" in out
+    assert "unpatched: pocket (float32) as it was, weights a09f5ccc3287" in out
+    assert "## Scores" in (tmp_path / "scored" / "README.md").read_text()
+
+
+def typed(line: str) -> None:
+    """Run a line of a console: ours in this process, others' in a shell."""
+    if line.startswith("editharness "):
+        assert main(shlex.split(line)[1:]) == 0, line
+        return
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr

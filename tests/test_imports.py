@@ -36,6 +36,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "editing asking preparing opening",
         "abilities adapters choosing facts",
         "runner recording observers result judging lm_eval_model mechanism verifying",
+        "export",
         "comparing submitting scaffold",
         "api cli testing",
         "__main__",
@@ -132,6 +133,7 @@ def test_only_the_top_reads_records() -> None:
         "verifying",
         "comparing",
         "submitting",
+        "export",
     }
 
 
@@ -227,6 +229,9 @@ def test_light_modules_load_nothing_heavy() -> None:
         ("geometry", "--help"),
         ("trace", "--data", "poket"),
         ("eval", "--method", "rme", "--task", "negation_pocket"),
+        ("edit", "--help"),
+        ("edit", "--method", "grace", "--edits", "FOLDER", "--save", "OUT"),
+        ("apply", "--help"),
     ],
     ids=" ".join,
 )

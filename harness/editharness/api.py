@@ -17,9 +17,9 @@ from editharness.abilities import ability_names
 from editharness.asking import quiet
 from editharness.config import RunConfig
 from editharness.data import load
-from editharness.data.cases import fill
-from editharness.data.records import RecordFault
-from editharness.errors import DataError, EditError, MethodError, ScheduleError, UnknownNameError, UsageError
+from editharness.data.own.facts import FIELDS, read_fact
+from editharness.data.records import Record, RecordFault
+from editharness.errors import DataError, EditError, MethodError, ScheduleError, UsageError
 from editharness.facts import Writing, write
 from editharness.method import Method
 from editharness.models.given import lent
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 Fact = Case | Mapping[str, str]
 """A case of a data set, or {"prompt": "The capital of {} is", "subject": "Kenya", "target": "Rome"}."""
-_KEYS = ("prompt", "subject", "target", "old")
 
 
 def evaluate(
@@ -199,18 +198,11 @@ def _case(fact: Fact, number: int) -> Case:
     if isinstance(fact, Case):
         return fact
     if not isinstance(fact, Mapping):
-        raise UsageError(f"fact {number} is a {type(fact).__name__}: give a Case or a mapping with {', '.join(_KEYS)}")
-    for key in fact:
-        if key not in _KEYS:
-            raise UsageError(f"fact {number}: {UnknownNameError('key', str(key), _KEYS)}")
-    missing = [key for key in _KEYS[:3] if not fact.get(key)]
-    if missing:
-        raise UsageError(f"fact {number}: {missing[0]!r} is missing; a fact has prompt, subject and target")
+        raise UsageError(f"fact {number} is a {type(fact).__name__}: give a Case or a mapping with {', '.join(FIELDS)}")
     try:
-        prompt, subject = fill(fact["prompt"].rstrip(), fact["subject"])
+        return read_fact(Record(number, fact))
     except RecordFault as fault:
         raise UsageError(f"fact {number}: {fault}") from fault
-    return Case(str(number), prompt, subject, fact["target"], fact.get("old", ""))
 
 
 def _texts(settings: Mapping[str, Any] | None) -> dict[str, str]:

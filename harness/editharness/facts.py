@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from editharness.registry import Registry
 
 ARM = "positive"
+"""A run's arm of the same name draws the same random numbers, and so makes the same model."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ def write_facts(
     shown = show_arms({ARM: plain}, cases, spec.sees, train)[ARM]
     timeline = Timeline(host.loaded.model, host.masters, digest=host.loaded.digest)
     arm = write_arm(
-        ARM, spec, _made(registry, spec, resolved), shown, schedule.limited(spec.max_batch), host, timeline,
-        state=prepared.state,
+        f"{spec.name}/{ARM}", spec, _made(registry, spec, resolved), shown, schedule.limited(spec.max_batch), host,
+        timeline, state=prepared.state,
     )  # fmt: skip
     return Written(timeline, arm)
 

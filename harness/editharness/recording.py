@@ -55,7 +55,7 @@ def make_record(outcome: Outcome, registry: Registry, run_id: str) -> r.RunRecor
             seconds_by_phase=outcome.seconds,
             peak_memory_bytes=outcome.peak_memory_bytes,
         ),
-        versions=_versions(),
+        versions=versions(),
         training=_training(outcome),
         health=_health(outcome),
         notes=_notes(outcome),
@@ -195,7 +195,8 @@ def _edits(outcome: Outcome) -> Iterator[Mapping[str, Any]]:
             }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Python and the packages that numbers depend on, as they are installed here."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

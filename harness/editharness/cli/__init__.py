@@ -35,6 +35,8 @@ class Command:
 
 COMMANDS: Mapping[str, Command] = {
     "eval": Command("editharness.cli.eval", "write edits into a model and measure what became of it"),
+    "edit": Command("editharness.cli.edit", "write facts of your own and save a checkpoint, an adapter or a patch"),
+    "apply": Command("editharness.cli.apply", "put a saved patch on a model, or take it off, bit for bit"),
     "judge": Command("editharness.cli.judge", "judge the stored answers of runs; export and import human labels"),
     "leaderboard": Command("editharness.cli.leaderboard", "show the records of runs as tables"),
     "verify": Command("editharness.cli.verify", "recompute records from their answers; exit 1 where one is not so"),

@@ -48,9 +48,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     build.add_argument(
         "--key-env", metavar="NAME", help=f"environment variable with the server's key ({_OPENAI}: {_KEY})"
     )
-    text = "Say what is wrong with a file of cases; exit 1 if anything is."
-    check = actions.add_parser("check", description=text, help="say what is wrong with a file of cases")
-    check.add_argument("cases", type=Path, metavar="CASES.jsonl", help="what `editharness data build` wrote")
+    text = "Say what is wrong with a file of cases or of facts; exit 1 if anything is."
+    check = actions.add_parser("check", description=text, help="say what is wrong with a file of cases or facts")
+    check.add_argument(
+        "cases", type=Path, metavar="CASES.jsonl", help="what `editharness data build` wrote, or facts for `edit`"
+    )
 
 
 class _ActionParser(Parser):
@@ -70,8 +72,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(path: Path) -> int:
     from editharness.data.own.case_file import check_file
+    from editharness.data.own.facts import check_facts, holds_facts
 
-    count, found = check_file(path)
+    count, found = check_facts(path) if holds_facts(path) else check_file(path)
     for one in found:
         print(_line(one), file=sys.stderr)
     wrong = len({one.record for one in found})

@@ -10,8 +10,8 @@ from typing import Literal
 
 from editharness.errors import ModelError
 
-NEEDED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.py")
-"""What is fetched from the hub: never pickled weights."""
+NEEDED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.py", "README.md", "LICENSE*")
+"""What is fetched from the hub: never pickled weights; the card, since it names the licence."""
 
 
 @dataclass(frozen=True)
