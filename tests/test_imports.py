@@ -36,7 +36,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "abilities adapters choosing facts",
         "runner recording observers result judging lm_eval_model mechanism verifying",
         "comparing submitting scaffold",
-        "api cli testing",
+        "api cli testing validating",
         "__main__",
     )
 )
@@ -131,6 +131,7 @@ def test_only_the_top_reads_records() -> None:
         "verifying",
         "comparing",
         "submitting",
+        "validating",
     }
 
 
@@ -159,6 +160,8 @@ def test_only_a_few_modules_import_lm_eval() -> None:
         "harness/editharness/abilities.py",
         "harness/editharness/asking.py",
         "harness/editharness/runner.py",
+        "harness/editharness/testing/conformance/tasks.py",
+        "harness/editharness/validating/tasks.py",
         "tasks/editharness_tasks/case_task.py",
     }
 

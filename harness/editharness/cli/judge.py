@@ -83,7 +83,7 @@ def judge_settings(words: Sequence[str], names: Mapping[str, str]) -> dict[str, 
         if not equals or not dot or not key:
             raise OptionError(f"--judge-set {place}: write it as --judge-set JUDGE.KEY=VALUE")
         if name not in found:
-            raise UnknownNameError("judge", name, found, hint="(in --judge-set; name it in --judge too)")
+            raise UnknownNameError("judge", name, found, hint="(in --judge-set)")
         found[name].append(f"{key}={value}")
     return {name: parse_settings(pairs) for name, pairs in found.items()}
 

@@ -49,7 +49,7 @@ def run_checks(
     skipped: dict[str, str] = {}
     stopped = ""
     for check in checks:
-        if only and check.name not in only and not check.first:
+        if only and check.name not in only:
             continue
         reason = skip.get(check.name) or stopped or check.skipped(subject)
         if reason:

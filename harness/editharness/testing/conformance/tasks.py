@@ -153,7 +153,7 @@ def check_task_file(
     if task.kind == "group":
         raise UsageError(f"{task.name!r} is a group of tasks: check its members {', '.join(task.members)}")
     subject = Subject(task, registry, tuple(folders))
-    debug = f"run `editharness lm-eval run --tasks {task.name} --limit 1` and follow its error"
+    debug = f"run `editharness lm-eval run --model dummy --tasks {task.name} --limit 1` and follow its error"
     return run_checks(task.name, subject.place, subject, CHECKS, only=only, skip=skip, debug=debug)
 
 
