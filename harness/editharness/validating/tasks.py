@@ -65,7 +65,7 @@ def _task(path: Path, task: TaskFile, registry: Registry) -> str:
 def _key(finding: Finding) -> str:
     """The key to look at; what lm-eval raised may be anywhere, but for a template's own error."""
     if finding.fault.seen.startswith("raised "):
-        return "doc_to_text" if "Template" in finding.fault.seen else ""
+        return "doc_to_text" if re.match("raised (Template|Undefined)", finding.fault.seen) else ""
     return KEYS.get(finding.check, "")
 
 
