@@ -56,7 +56,9 @@ def test_it_installs_passes_its_test_and_runs(
     editharness = [sys.executable, "-m", "editharness"]
     assert "two-step 0.1.0" in run([*editharness, listing], PYTHONPATH=path)
     test = str(package / "tests" / "test_two_step.py")
-    assert f"{count} passed" in run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test], PYTHONPATH=path)
+    assert f"{count} passed" in run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test], PYTHONPATH=path
+    )
     words = [str(record) if word == "RECORD" else word for word in command.split()]
     output = ["--output", str(tmp_path / "runs")] if kind != "judge" else []
     assert "two-step" in run([*editharness, *words, *output], PYTHONPATH=path)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from editharness import hookimpl
 from editharness.judge import Judge, Verdict
 from editharness.protocol import Column, EvalProtocol, Probe, Selection
-from editharness.types import Case, CaseSet, DatasetSpec, Edit, JudgeSpec, ProtocolSpec, Source, TaskFolder
+from editharness.types import Case, CaseSet, DatasetSpec, Edit, JudgeSpec, ProtocolSpec, Skipped, Source, TaskFolder
 
 HERE = Path(__file__).parent
 TASK = "portability_{data}_recall"
@@ -132,6 +132,12 @@ def shuffled(path: Path) -> CaseSet:
     return replace(found, cases=tuple(random.sample(found.cases, len(found.cases))))
 
 
+def lossy(path: Path) -> CaseSet:
+    found = read(path)
+    lost = tuple(Skipped(i, "target", "is empty") for i in range(2, len(found.cases) + 1))
+    return replace(found, cases=found.cases[:1], skipped=lost)
+
+
 def unhashed(path: Path) -> CaseSet:
     return replace(read(path), sha256="")
 
@@ -142,7 +148,7 @@ as_before = with_first(target="Oslo")
 twin = with_first(id="c1")
 trained = with_first(split="validation")
 
-READERS = ("read", "off_by_one", "spaced", "as_before", "twin", "trained", "shuffled", "unhashed")
+READERS = ("read", "off_by_one", "spaced", "as_before", "twin", "trained", "shuffled", "lossy", "unhashed")
 
 
 class SoundJudge(Judge[None]):
@@ -175,7 +181,10 @@ class Remembers(SoundJudge):
 
     def verdicts(self, items: Any) -> Any:
         found = super().verdicts(items)
-        return [found[0], *(Verdict("correct") if found[i - 1].label == "incorrect" else found[i] for i in range(1, len(found)))]
+        return [
+            found[0],
+            *(Verdict("correct") if found[i - 1].label == "incorrect" else found[i] for i in range(1, len(found))),
+        ]
 
 
 class Dices(SoundJudge):

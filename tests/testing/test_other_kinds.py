@@ -85,6 +85,7 @@ def test_a_sound_data_set_passes(registry: Registry, data: Path) -> None:
         ("twin", "ids", "the id 'c1' is the same as an earlier one"),
         ("trained", "schema", "case 'c0': split is 'validation'"),
         ("shuffled", "same again", "read a second time, the file gives other cases"),
+        ("lossy", "left out", "30 records are left out and 1 kept; record 2: target is empty"),
         ("unhashed", "hash", "the CaseSet's sha256 is empty, the file's"),
         ("unlicensed", "licence", "the licence is 'unknown'"),
     ],
@@ -99,7 +100,9 @@ def test_a_broken_data_set_is_found_out(name: str, check: str, words: str, regis
 
 
 def test_a_data_set_under_another_name_is_found_out(registry: Registry, data: Path) -> None:
-    found(check_dataset(registry.dataset("spaced"), registry, data, only=("reads",)), "reads", "calls itself 'sound-data'")
+    found(
+        check_dataset(registry.dataset("spaced"), registry, data, only=("reads",)), "reads", "calls itself 'sound-data'"
+    )
 
 
 def test_a_data_set_without_a_file_here_is_one_line(registry: Registry) -> None:
@@ -154,7 +157,11 @@ def test_a_task_about_data_that_is_not_here_is_asked_about_pocket(registry: Regi
         ("kit_nothing_to_ask", "loads", "none of the first 200 cases has a question of the form"),
         ("kit_empty_question", "renders", "doc_to_text gives ''"),
         ("kit_misspelt", "loads", "raised UndefinedError: 'promt' is undefined"),
-        ("kit_wrong_way", "scores fakes", "'exact' is 1.0 for the expected answer, 0.0 for 'Xyzzyx', and its YAML says"),
+        (
+            "kit_wrong_way",
+            "scores fakes",
+            "'exact' is 1.0 for the expected answer, 0.0 for 'Xyzzyx', and its YAML says",
+        ),
         ("kit_no_score", "scores fakes", "the expected answer '.*' scores as 'Xyzzyx' does"),
         ("kit_asks_the_hub", "import", "asks the network for huggingface.co"),
     ],

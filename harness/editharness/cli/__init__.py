@@ -56,7 +56,9 @@ COMMANDS: Mapping[str, Command] = {
     "new-protocol": Command("editharness.cli.new", "write a package with a protocol that works, to start from"),
     "new-dataset": Command("editharness.cli.new", "write a package with a data set and its questions, to start from"),
     "new-judge": Command("editharness.cli.new", "write a package with a judge that works, to start from"),
-    "check": Command("editharness.cli.check", "does a plugin keep its promises? methods, protocols, data sets, judges, tasks"),
+    "check": Command(
+        "editharness.cli.check", "does a plugin keep its promises? methods, protocols, data sets, judges, tasks"
+    ),
     "validate": Command("editharness.cli.validate", "tasks, data, presets, plugins, records: the first wrong line"),
     "methods": Command("editharness.cli.listing", "list the editing methods; NAME shows its options and presets"),
     "protocols": Command("editharness.cli.listing", "list the evaluation protocols"),

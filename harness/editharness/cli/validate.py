@@ -1,4 +1,4 @@
-"""`editharness validate FILE...`: task YAML, data, presets, plugin files, records: the first wrong line and its mend."""
+"""`editharness validate FILE...`: tasks, data, presets, plugin files, records: the first wrong line and its mend."""
 
 from __future__ import annotations
 

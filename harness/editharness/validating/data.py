@@ -1,7 +1,7 @@
 """Files of cases, by the readers of data sets; and files of question-answer pairs.
 
-A reader leaves a record that does not fit out and counts it; here the first of them is the fault. Which reader a file is
-for is told by trying them: the one that takes most records, else the one that gets furthest into the first.
+A reader leaves a record that does not fit out and counts it; here the first of them is the fault. Which reader a file
+is for is told by trying them: the one that takes most records, else the one that gets furthest into the first.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import cast
 from editharness.data.cases import NoCase
 from editharness.data.own.case_file import check_file
 from editharness.data.own.pairs import read_pairs
-from editharness.data.records import read_records
 from editharness.errors import DataError, FileFault, UnknownNameError
 from editharness.registry import Registry
 from editharness.types import Case, CaseSet, Skipped
@@ -95,10 +94,7 @@ def _read_as(path: Path, registry: Registry, name: str) -> Read:
         return Read(PAIRS, len(pairs.pairs), sorted(pairs.skipped, key=lambda one: one.record))
     if name not in registry.datasets:
         raise UnknownNameError("data set", name, [*registry.datasets, PAIRS], hint="(in --as)")
-    if name in _OWN:
-        skipped = check_file(path)[1]  # it names more than the reader leaves out
-    else:
-        skipped = []
+    skipped = check_file(path)[1] if name in _OWN else []  # it names more than the reader leaves out
     read = cast("Callable[[Path], CaseSet]", registry.resolve(registry.dataset(name).ref))
     try:
         found = read(path)
@@ -120,20 +116,19 @@ def _guess(path: Path, registry: Registry) -> Read:
         raise DataError(reason or f"{path}: no data set is registered that could read it")
     best = max(found, key=lambda one: one.rank)  # the first registered of several
     if best.cases == 0:
-        best = max(found, key=lambda one: _depth(path, one.skipped[0]))
-    if best.cases == 0 and _depth(path, best.skipped[0]) == 0:
+        best = max(found, key=lambda one: _depth(one.skipped[0]))
+    if best.cases == 0 and _depth(best.skipped[0]) == 0:
         known = ", ".join(registry.datasets)
         mend = f"name the data set that it is for: --as NAME, one of {known}, or {PAIRS}"
         raise FileFault(path, _line(path, best.skipped[0]), "", "no data set reads its records", mend)
     return best
 
 
-def _depth(path: Path, first: Skipped) -> int:
+def _depth(first: Skipped) -> int:
     """How far a reader got into a record: 0 where a field at the top is not there or of another kind."""
     if "." in first.field:
         return 2
-    there = {record.number: record.fields for record in read_records(path).records}.get(first.record, {})
-    return int(first.field in there and not re.match("is an? .*, not ", first.reason))
+    return int(not re.match("is missing|is .*, not ", first.reason))
 
 
 def _readings(path: Path, registry: Registry) -> Iterator[Read | str]:

@@ -33,7 +33,7 @@ def json_line(text: str, place: Iterable[Step], start: int = 0) -> int:
 
 
 def record_start(text: str, number: int) -> int:
-    """Where the record of this number (from 1) begins: in a JSON array, or in JSON Lines, where empty lines are none."""
+    """Where the record of this number (from 1) begins: in a JSON array, or in JSON Lines without its empty lines."""
     if text.lstrip()[:1] == "[":
         found = _inside(text, _gap(text, 0), number - 1)
         return found[1] if found else 0

@@ -21,8 +21,11 @@ def validate(path: Path, registry: Registry) -> str:
         presets = load_presets(path)
     except PresetFault as fault:
         line = yaml_line(text, ["presets", fault.entry - 1, *steps(fault.key)])
-        mend = "an entry has name, model, match {model_type, num_hidden_layers, hidden_size, vocab_size}, source, values"
-        raise FileFault(path, line, fault.key, fault.reason, mend) from None
+        mend = (
+            "an entry has name, model, match {model_type, num_hidden_layers, hidden_size, vocab_size}, source, values"
+        )
+        reason = fault.reason if fault.key else f"entry {fault.entry} is no mapping"
+        raise FileFault(path, line, fault.key, reason, mend) from None
     spec = _method(path, registry)
     if spec is None:
         return f"{len(presets)} presets; no method has the file's name, so values were not checked"

@@ -1,11 +1,11 @@
 """Is a data set what it says? Its schema, its subjects, its licence, and the same cases at every reading.
 
-    from editharness.testing import check_dataset
+from editharness.testing import check_dataset
 
-    def test_mine():
-        registry = load_plugins()
-        report = check_dataset(registry.dataset("mine"), registry)
-        assert not report.findings, str(report)
+def test_mine():
+    registry = load_plugins()
+    report = check_dataset(registry.dataset("mine"), registry)
+    assert not report.findings, str(report)
 """
 
 from __future__ import annotations
@@ -111,9 +111,9 @@ def _reads(subject: Subject) -> Iterator[Fault]:
 def _left_out(subject: Subject) -> Iterator[Fault]:
     skipped, cases = subject.data.skipped, subject.data.cases
     if len(skipped) > SHARE * (len(skipped) + len(cases)):
-        first = skipped[0]
+        first = f"record {skipped[0].record}: {skipped[0].field} {skipped[0].reason}"
         yield Fault(
-            f"{len(skipped)} records are left out and {len(cases)} kept; record {first.record}: {first.field} {first.reason}",
+            f"{len(skipped)} records are left out and {len(cases)} kept; {first}",
             "scores would be of a part of the data that nobody chose",
             "correct the reader, or the records (`editharness validate FILE` names the first)",
         )
@@ -192,7 +192,11 @@ def _wrong(case: Case) -> Iterator[tuple[str, str, str]]:
         yield "neighbours or portability", "hold a question without prompt or answer", "leave it out"
     for kind, prompt in case.training_forms:
         if kind not in get_args(FormKind) or (kind == "judged") != ("{}" in prompt):
-            yield "training_forms", f"hold {kind!r} with a prompt that does not fit", "judged prompts hold {}, others not"
+            yield (
+                "training_forms",
+                f"hold {kind!r} with a prompt that does not fit",
+                "judged prompts hold {}, others not",
+            )
 
 
 def _subjects(subject: Subject) -> Iterator[Fault]:

@@ -1,11 +1,11 @@
 """Can a judge be trusted? The sanity battery, and whether it says the same twice, in any order and company.
 
-    from editharness.testing import check_judge
+from editharness.testing import check_judge
 
-    def test_mine():
-        registry = load_plugins()
-        report = check_judge(registry.judge("mine"), registry, options={"strict": "yes"})
-        assert not report.findings, str(report)
+def test_mine():
+    registry = load_plugins()
+    report = check_judge(registry.judge("mine"), registry, options={"strict": "yes"})
+    assert not report.findings, str(report)
 """
 
 from __future__ import annotations

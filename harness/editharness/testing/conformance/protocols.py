@@ -223,8 +223,9 @@ def _expected(subject: Subject) -> Iterator[Fault]:
         for row, (low, high) in bounds.items():
             mean = rows.get(row, {}).get(column)
             if mean is None or not low <= mean <= high:
+                said = "not there" if mean is None else f"{mean:.3f}"
                 yield Fault(
-                    f"{column!r} of {row!r} is {'not there' if mean is None else f'{mean:.3f}'}, not in [{low}, {high}]",
+                    f"{column!r} of {row!r} is {said}, not in [{low}, {high}]",
                     "theory puts this control there: elsewhere, the column measures something else",
                     "correct summarise() or the task's scorer; change `expected` only with a reason",
                 )

@@ -52,7 +52,7 @@ class Subject:
 
     @cached_property
     def stand_in(self) -> str:
-        """"pocket" where the task's own data set is not on this machine, else ""."""
+        """ "pocket" where the task's own data set is not on this machine, else ""."""
         try:
             _ = self._own
         except NotCachedError:
@@ -98,7 +98,9 @@ class Subject:
     @cached_property
     def doc(self) -> Document:
         """The document that is asked."""
-        return dict(next(iter(self.loaded.test_docs() if self.loaded.has_test_docs() else self.loaded.validation_docs())))
+        return dict(
+            next(iter(self.loaded.test_docs() if self.loaded.has_test_docs() else self.loaded.validation_docs()))
+        )
 
     @cached_property
     def requests(self) -> Sequence[Any]:
@@ -176,7 +178,7 @@ def _arguments(subject: Subject) -> Iterator[Fault]:
         yield Fault(
             f"dataset_kwargs: {error}",
             "the task could not find its questions",
-            "name a data set (`editharness datasets`) and a form of questions (editharness.forms.FORMS, or module:NAME)",
+            "name a data set (`editharness datasets`) and a form (editharness.forms.FORMS, or package.module:NAME)",
         )
 
 
