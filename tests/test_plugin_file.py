@@ -58,6 +58,8 @@ def test_the_guides_method_is_checked_and_gets_a_row(plugin: Path, capsys: pytes
     out = capsys.readouterr().out
     assert "no plugin here offers 'mine', so " in out
     assert "it was a file, --plugin" in out
+    assert main(["verify", str(path.parent), "--plugin", str(plugin)]) == 0
+    assert "1 record recomputed: all as written" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
