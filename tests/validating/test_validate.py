@@ -306,6 +306,8 @@ def test_plugin_files(old: str, new: str, status: int, wanted: str, said: Said, 
 def test_files_that_are_none(said: Said, tmp_path: Path) -> None:
     assert said(tmp_path / "gone.json") == (2, f"{tmp_path / 'gone.json'}: no such file")
     assert said(tmp_path) == (2, f"{tmp_path}: is a folder; name a file in it")
+    (tmp_path / "README.md").write_text("Read me.\n")
+    assert "README.md: its name says nothing of what it is; say --as NAME for data" in said(tmp_path / "README.md")[1]
     (tmp_path / "zsre.json").write_text(json.dumps(zsre()))
     assert "unknown data set 'zre': did you mean 'zsre'? (in --as)" in said(tmp_path / "zsre.json", "--as", "zre")[1]
 

@@ -25,6 +25,9 @@ _BY_KEY: Mapping[str, tuple[str, Validator]] = {
 """Top-level key of a YAML -> kind and validator, the first that is there."""
 
 
+DATA = (".json", ".jsonl", ".csv")
+
+
 @dataclass(frozen=True)
 class Valid:
     """A file without a fault: its kind in a word, and what was found in it."""
@@ -54,6 +57,9 @@ def validate(path: Path, registry: Registry, *, reader: str = "") -> Valid:
         return Valid(path, kind, validator(path, registry))
     if path.name == "record.json" or _is_record(path):
         return Valid(path, "record", records.validate(path))
+    if path.suffix not in DATA:
+        mend = f"say --as NAME for data; data ends in {', '.join(DATA)}, tasks and presets in .yaml, a plugin in .py"
+        raise FileFault(path, 0, "", "its name says nothing of what it is", mend)
     return Valid(path, "data", data.validate(path, registry))
 
 

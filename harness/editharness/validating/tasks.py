@@ -84,7 +84,8 @@ def _refuse_twin(path: Path, task: TaskFile, registry: Registry) -> None:
     registered = [registry.tasks[task.name].spec] if task.name in registry.tasks else []
     beside = [found for file in sorted(path.parent.glob("*.yaml")) if (found := _quietly(file)) is not None]
     for other in (*registered, *beside):
-        if other.name == task.name and other.path.resolve() != path.resolve():
+        # an installed copy of this very file is no other task
+        if other.name == task.name and other.path.read_bytes() != path.read_bytes():
             reason = f"{task.name!r} is declared in {other.path.name} too"
             raise FileFault(path, yaml_line(_text(path), ["task"]), "task", reason, "give one of them another name")
 
