@@ -160,7 +160,7 @@ def test_only_a_few_modules_import_lm_eval() -> None:
         "harness/editharness/abilities.py",
         "harness/editharness/asking.py",
         "harness/editharness/runner.py",
-        "harness/editharness/testing/conformance/tasks.py",
+        "harness/editharness/testing/conformance/task_subject.py",
         "harness/editharness/validating/tasks.py",
         "tasks/editharness_tasks/case_task.py",
     }

@@ -22,7 +22,7 @@ And of the other kinds:
 protocols  controls on the packaged model, without an edit
 datasets   schema, subjects, licence, the same at every reading
 judges     the sanity battery, the same in any order and company
-tasks      one document, rendered and answered without a model
+tasks      one document (task_subject), rendered and answered without a model
 importing  no network while a module is imported
 """
 
