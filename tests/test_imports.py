@@ -38,7 +38,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "runner recording observers result judging lm_eval_model mechanism verifying",
         "export",
         "comparing submitting scaffold",
-        "api cli testing",
+        "api cli testing validating",
         "__main__",
     )
 )
@@ -134,6 +134,7 @@ def test_only_the_top_reads_records() -> None:
         "comparing",
         "submitting",
         "export",
+        "validating",
     }
 
 
@@ -163,6 +164,8 @@ def test_only_a_few_modules_import_lm_eval() -> None:
         "harness/editharness/abilities.py",
         "harness/editharness/asking.py",
         "harness/editharness/runner.py",
+        "harness/editharness/testing/conformance/task_subject.py",
+        "harness/editharness/validating/tasks.py",
         "tasks/editharness_tasks/case_task.py",
     }
 
@@ -222,6 +225,10 @@ def test_light_modules_load_nothing_heavy() -> None:
         ("submit", "--help"),
         ("runs", "FOLDER"),
         ("eval", "--help"),
+        ("check", "--help"),
+        ("check", "memitt"),
+        ("validate", "--help"),
+        ("new-judge", "memit", "--output", "FOLDER"),
         ("cache", "list"),
         ("completion", "zsh"),
         ("doctor", "--offline"),

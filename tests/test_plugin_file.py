@@ -52,7 +52,14 @@ def test_the_guides_method_is_checked_and_gets_a_row(plugin: Path, capsys: pytes
     record = json.loads(path.read_text())
     assert record["method"]["distribution"] == "my_method.py"
     assert record["method"]["version"].startswith("sha256:")
+    assert record["command"].endswith(" --plugin my_method.py")
     assert str(plugin.parent) not in path.read_text()
+    assert main(["verify", str(path.parent)]) == 0
+    out = capsys.readouterr().out
+    assert "no plugin here offers 'mine', so " in out
+    assert "it was a file, --plugin" in out
+    assert main(["verify", str(path.parent), "--plugin", str(plugin)]) == 0
+    assert "1 record recomputed: all as written" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -36,12 +36,16 @@ class RunConfig:
     data: Mapping[str, Path] = field(default_factory=dict)
     corpus: Path | None = None
     train: Path | None = None
+    plugins: tuple[Path, ...] = ()
     output: Path = Path("runs")
     trust_remote_code: bool = False
     passed: Mapping[str, Any] = field(default_factory=dict)
 
     def resolved(self) -> dict[str, Any]:
-        """Every field as plain JSON values; files by name only, so that no record names a folder of this machine."""
+        """Every field as plain JSON values; files by name only, so that no record names a folder of this machine.
+
+        `plugins` is there only where there are some: earlier records, whose ids hash these values, have no such key.
+        """
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("passed", "output")}
         values["schedule"] = str(self.schedule)
         values["checkpoints"] = list(self.checkpoints)
@@ -49,6 +53,8 @@ class RunConfig:
         values["data"] = {name: path.name for name, path in self.data.items()}
         values["corpus"] = self.corpus.name if self.corpus else None
         values["train"] = self.train.name if self.train else None
+        plugins = [path.name for path in values.pop("plugins")]
+        values |= {"plugins": plugins} if plugins else {}
         values["model"] = Path(self.model).name if Path(self.model).is_absolute() else self.model
         return {**values, "settings": dict(self.settings)}
 
@@ -67,6 +73,8 @@ class RunConfig:
         for flag, pairs in (("--data", plain["data"]), ("--set", self.settings)):
             for key, value in sorted(pairs.items()):
                 words += [flag, f"{key}={value}"]
+        for path in self.plugins:
+            words += ["--plugin", path.name]
         return shlex.join(words)
 
 

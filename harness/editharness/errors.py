@@ -7,6 +7,7 @@ EditHarnessError
 │   └── OptionError         a method option of the wrong type or out of range
 ├── PluginError             a plugin that cannot be loaded, clashes with another, or raised
 ├── DataError               a data file: missing, unreadable, wrong schema, empty
+│   ├── FileFault           the first wrong line of a file: which field, and what to write instead
 │   └── NotCachedError      nothing local and no network
 ├── ModelError              a model that cannot be loaded or is not supported
 ├── MethodError             an editing method cannot run here
@@ -54,6 +55,15 @@ class PluginError(EditHarnessError):
 
 class DataError(EditHarnessError):
     """A data file that is missing, unreadable, of the wrong schema, or empty."""
+
+
+class FileFault(DataError):
+    """The first fault of a file: `line` (from 1; 0 where it is of the whole file), `field`, reason, and the mend."""
+
+    def __init__(self, path: object, line: int, field: str, reason: str, mend: str) -> None:
+        where = f"{path}" + (f", line {line}" if line else "") + (f", field {field!r}" if field else "")
+        super().__init__(f"{where}: {reason}; {mend}")
+        self.line, self.field, self.reason, self.mend = line, field, reason, mend
 
 
 class NotCachedError(DataError):

@@ -29,6 +29,14 @@ _SHORT = {"layers": "num_hidden_layers"}
 _FIRST = ("pocket", "paper")
 
 
+class PresetFault(PluginError):
+    """A preset that does not fit: its place in the file (from 1) and the key, "" where it is the entry itself."""
+
+    def __init__(self, where: str, entry: int, key: str, reason: str) -> None:
+        super().__init__(f"{where}, entry {entry}: {reason}")
+        self.entry, self.key, self.reason = entry, key, reason
+
+
 @dataclass(frozen=True)
 class Preset:
     """Published values for one model. `model` (or several, commas between) is for people; `match` decides."""
@@ -95,7 +103,7 @@ def load_presets(path: Path) -> list[Preset]:
     entries = content.get("presets") if isinstance(content, dict) else None
     if not isinstance(entries, list):
         raise PluginError(f"preset file {path}: its one key must be 'presets', a list")
-    presets = [_preset(entry, f"preset file {path}, entry {i}") for i, entry in enumerate(entries, start=1)]
+    presets = [_preset(entry, f"preset file {path}", i) for i, entry in enumerate(entries, start=1)]
     _refuse_twins(presets, path)
     return presets
 
@@ -149,28 +157,30 @@ def _check_values(method: str, options_type: type[Any], preset: Preset) -> None:
         raise PluginError(f"preset {preset.name!r} of {method} for {preset.model}: {error}") from error
 
 
-def _preset(entry: Any, where: str) -> Preset:
+def _preset(entry: Any, where: str, number: int) -> Preset:
     if not isinstance(entry, dict):
-        raise PluginError(f"{where}: a preset has the keys name, model, match, source, values")
+        raise PresetFault(where, number, "", "a preset has the keys name, model, match, source, values")
     wanted: dict[str, type] = {"name": str, "model": str, "match": dict, "source": str, "values": dict}
     for key in entry:
         if key not in wanted:
-            raise PluginError(f"{where}: {UnknownNameError('key', str(key), wanted)}")
+            raise PresetFault(where, number, str(key), str(UnknownNameError("key", str(key), wanted)))
     for key, kind in wanted.items():
         if not isinstance(entry.get(key), kind):
             noun = "text" if kind is str else "a mapping"
-            raise PluginError(f"{where}: {key!r} must be {noun}")
-    return Preset(entry["name"], entry["model"], _match(entry["match"], where), entry["source"], entry["values"])
+            raise PresetFault(where, number, key, f"{key!r} must be {noun}")
+    match = _match(entry["match"], where, number)
+    return Preset(entry["name"], entry["model"], match, entry["source"], entry["values"])
 
 
-def _match(match: Mapping[Any, Any], where: str) -> dict[str, str | int]:
+def _match(match: Mapping[Any, Any], where: str, number: int) -> dict[str, str | int]:
     found: dict[str, str | int] = {}
     for key, value in match.items():
-        name = _SHORT.get(key, key)
+        name, place = _SHORT.get(key, key), f"match.{key}"
         if name not in FACTS:
-            raise PluginError(f"{where}: {UnknownNameError('fact', str(key), [*FACTS, *_SHORT])}")
+            raise PresetFault(where, number, place, str(UnknownNameError("fact", str(key), [*FACTS, *_SHORT])))
         if isinstance(value, bool) or not isinstance(value, str if name == "model_type" else int):
-            raise PluginError(f"{where}: {key!r} must be {'text' if name == 'model_type' else 'a whole number'}")
+            kind = "text" if name == "model_type" else "a whole number"
+            raise PresetFault(where, number, place, f"{key!r} must be {kind}")
         found[name] = value
     return found
 

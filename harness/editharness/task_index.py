@@ -52,6 +52,11 @@ def index_folder(folder: Path, origin: Origin) -> list[TaskFile]:
     return [task for path in sorted(folder.rglob("*.yaml")) for task in _declared(path, origin, read)]
 
 
+def index_file(path: Path, origin: Origin) -> TaskFile | None:
+    """What one file declares, with what it includes; None where it is only there to be included. PluginError."""
+    return next(_declared(path, origin, partial(_read, origin=origin)), None)
+
+
 def _declared(path: Path, origin: Origin, read: Read) -> Iterator[TaskFile]:
     """What one file declares; a file with neither `task` nor `group` is only there to be included."""
     config = _merged(path, origin, read, ())

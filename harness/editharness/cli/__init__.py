@@ -54,8 +54,14 @@ COMMANDS: Mapping[str, Command] = {
     "doctor": Command("editharness.cli.doctor", "look at versions, devices, caches, plugins and the network"),
     "cache": Command("editharness.cli.cache", "show what is kept in the cache folder, or remove it"),
     "completion": Command("editharness.cli.completion", "print the script by which a shell completes what is typed"),
-    "new-method": Command("editharness.cli.new_method", "write a package with a method that works, to start from"),
-    "check": Command("editharness.cli.check", "does a method keep its promises? the conformance kit, on tiny models"),
+    "new-method": Command("editharness.cli.new", "write a package with a method that works, to start from"),
+    "new-protocol": Command("editharness.cli.new", "write a package with a protocol that works, to start from"),
+    "new-dataset": Command("editharness.cli.new", "write a package with a data set and its questions, to start from"),
+    "new-judge": Command("editharness.cli.new", "write a package with a judge that works, to start from"),
+    "check": Command(
+        "editharness.cli.check", "does a plugin keep its promises? methods, protocols, data sets, judges, tasks"
+    ),
+    "validate": Command("editharness.cli.validate", "tasks, data, presets, plugins, records: the first wrong line"),
     "methods": Command("editharness.cli.listing", "list the editing methods; NAME shows its options and presets"),
     "protocols": Command("editharness.cli.listing", "list the evaluation protocols"),
     "metrics": Command("editharness.cli.metrics", "explain the columns of boards: formula, direction, source"),

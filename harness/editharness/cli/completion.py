@@ -99,4 +99,11 @@ _LISTED: dict[str, Callable[[Registry], Iterable[str]]] = {
     "datasets": lambda registry: registry.datasets,
     "models": lambda registry: registry.models,
     "judges": lambda registry: registry.judges,
+    "check": lambda registry: [
+        *registry.methods,
+        *registry.protocols,
+        *registry.datasets,
+        *registry.judges,
+        *registry.tasks,
+    ],
 }

@@ -217,6 +217,7 @@ def configure(args: argparse.Namespace, task: str, method: str, cell: Cell) -> R
         data=parse_files(args.data),
         corpus=args.corpus,
         train=args.train,
+        plugins=tuple(args.plugin),
         output=args.output,
         trust_remote_code=args.trust_remote_code,
         passed={flag: _plain(value) for flag, value in args.passed.items()},

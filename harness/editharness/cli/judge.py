@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from editharness.cli.common import add_format, natural, positive
+from editharness.cli.common import add_format, add_plugins, natural, positive
 from editharness.errors import DataError, EditHarnessError, OptionError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--judge-name", metavar="NAME", help="with --import: whose labels they are, say human-alice")
     parser.add_argument("--sample", type=positive, metavar="N", help="with --export: N answers (default: all)")
     parser.add_argument("--seed", type=natural, default=0, help="with --export: which N (default: 0)")
+    add_plugins(parser)
     add_format(parser)
 
 
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from editharness.registry import load_plugins
 
     _check_flags(args)
-    registry = load_plugins()
+    registry = load_plugins(files=args.plugin)
     judges = _judges(args, registry)
     runs = _runs(args, registry)
     if args.export is not None:
@@ -83,7 +84,7 @@ def judge_settings(words: Sequence[str], names: Mapping[str, str]) -> dict[str, 
         if not equals or not dot or not key:
             raise OptionError(f"--judge-set {place}: write it as --judge-set JUDGE.KEY=VALUE")
         if name not in found:
-            raise UnknownNameError("judge", name, found, hint="(in --judge-set; name it in --judge too)")
+            raise UnknownNameError("judge", name, found, hint="(in --judge-set)")
         found[name].append(f"{key}={value}")
     return {name: parse_settings(pairs) for name, pairs in found.items()}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from editharness.cli.common import natural, positive
+from editharness.cli.common import add_plugins, natural, positive
 
 if TYPE_CHECKING:
     from editharness.verifying.places import Again, Verified
@@ -38,6 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--tolerance", type=float, default=0.02,
         help="how far a log-likelihood asked again may be off, relative and absolute (default: %(default)s)",
     )  # fmt: skip
+    add_plugins(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,12 +48,12 @@ def run(args: argparse.Namespace) -> int:
 
     os.environ.setdefault("TQDM_DISABLE", "1")  # lm-eval's bars would stand between the findings
     again = Again(args.rerun, args.seed, args.tolerance) if args.rerun else None
-    return show(args.paths, parse_files(args.data), as_json=args.json, again=again)
+    return show(args.paths, parse_files(args.data), as_json=args.json, again=again, plugins=args.plugin)
 
 
 def show(
     paths: Sequence[Path], files: Mapping[str, Path] = MappingProxyType({}), *, as_json: bool = False,
-    again: Again | None = None,
+    again: Again | None = None, plugins: Sequence[Path] = (),
 ) -> int:  # fmt: skip
     """Verify all records below `paths` and print the findings as they come; the exit status."""
     from editharness.cli.eval import known_data
@@ -60,7 +61,7 @@ def show(
     from editharness.verifying import Here
     from editharness.verifying.places import verify_all
 
-    registry = load_plugins()
+    registry = load_plugins(files=plugins)
     known_data(files, registry.datasets)
     here = Here(registry, files, offline=bool(os.environ.get("HF_HUB_OFFLINE")))
     done = []

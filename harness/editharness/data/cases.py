@@ -20,6 +20,14 @@ Reader = Callable[[Record, "Counter[str]"], Iterable[Case]]
 """Turns one record into cases (mostly one) and counts the quirks it met; raises RecordFault."""
 
 
+class NoCase(DataError):
+    """A file none of whose records became a case; `skipped` names every one of them."""
+
+    def __init__(self, text: str, skipped: Iterable[Skipped]) -> None:
+        super().__init__(text)
+        self.skipped = tuple(skipped)
+
+
 def collect(name: str, path: Path, read: Reader) -> CaseSet:
     """Read a file into a CaseSet; raises DataError where the file cannot be read or none of its records fits."""
     file = read_records(path)
@@ -66,9 +74,10 @@ def _refuse_empty(name: str, file: RecordFile, gathered: _Gathered) -> None:
         return
     first = gathered.skipped[0]
     where = f"field {first.field!r} " if first.field else ""
-    raise DataError(
+    raise NoCase(
         f"data set {name!r}: {file.path}: none of its {len(file.records)} records fits; "
-        f"record {first.record}: {where}{first.reason}"
+        f"record {first.record}: {where}{first.reason}",
+        sorted(gathered.skipped, key=lambda one: one.record),
     )
 
 

@@ -12,7 +12,13 @@ from editharness.store.fields import Fields
 from editharness.types import Schedule
 
 WHERE = "config.resolved"
-_LATER: Mapping[str, Any] = {"checkpoints": [], "abilities": [], "ability_limit": None, "stop_on_collapse": False}
+_LATER: Mapping[str, Any] = {
+    "checkpoints": [],
+    "abilities": [],
+    "ability_limit": None,
+    "stop_on_collapse": False,
+    "plugins": [],
+}
 """Settings that the first records did not have, with what was in force then."""
 
 
@@ -40,6 +46,7 @@ def read_config(resolved: Mapping[str, Any]) -> RunConfig:
         data={name: Path(file) for name, file in f.named_texts("data").items()},
         corpus=_file(f, "corpus"),
         train=_file(f, "train"),
+        plugins=tuple(Path(name) for name in f.texts("plugins")),
         trust_remote_code=f.flag("trust_remote_code"),
     )
     f.end()
