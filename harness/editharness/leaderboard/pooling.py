@@ -125,9 +125,10 @@ class Pool:
                 return None
             by_case, proportion = found
             kinds.add(proportion)
-            values.update({f"{number} {case}": value for case, value in by_case.items()})
+            named = [f"{number} {case}" for case in by_case]
+            values.update(zip(named, by_case.values(), strict=True))
             # a subject is one cluster over all seeds: asking it again is no new trial
-            clusters.update({f"{number} {case}": scores.clusters.get(case, case) for case in by_case})
+            clusters.update(zip(named, map(scores.clusters.get, by_case, by_case), strict=True))
         return summarise_values(values, clusters, proportion=kinds == {True})
 
     def _envelope(self, cells: Sequence[ColumnScore] | Sequence[PointScore]) -> Told:

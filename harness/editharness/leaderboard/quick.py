@@ -39,7 +39,8 @@ class QuickTable(Table):
         assert self.box is not None
         box = self.box.substitute(options, safe=console.safe_box)
         header, new_line = console.get_style("table.header"), Segment.line()
-        yield from self._row(console, options, widths, [cast("Text", c.header) for c in self.columns], header, " ")
+        heads = [cast("Text", column.header) for column in self.columns]
+        yield from self._row(console, options, widths, heads, header, box.head_vertical)
         yield Segment(box.get_row(widths, "head", edge=False))
         yield new_line
         cells = zip(*(cast("list[Text]", column._cells) for column in self.columns), strict=True)
@@ -104,24 +105,27 @@ def _cell(
 
 def _straight(console: Console, text: Text, column: Column, room: int, style: Style) -> list[Line] | None:
     """The lines of a text that needs no folding; None where it does, or where a style begins within a line."""
+    if text.plain.endswith("\n"):
+        return None
     made, start, base = [], 0, style + console.get_style(text.style)
     for line in text.plain.split("\n"):
         end, wide = start + len(line), cell_len(line)
         if wide > room or line != line.strip():
             return None
-        own = base
+        own, whole = base, True
         for span in text.spans:
             if span.start <= start and end <= span.end:
-                own = own + console.get_style(span.style)
+                own, whole = own + console.get_style(span.style), False
             elif span.start < end and start < span.end:
                 return None
-        made.append(_padded(line, own, room - wide, base, right=column.justify == "right"))
+        made.append(_padded(line, None if whole else own, room - wide, base, right=column.justify == "right"))
         start = end + 1
     return made
 
 
-def _padded(line: str, own: Style, count: int, base: Style, *, right: bool) -> Line:
+def _padded(line: str, own: Style | None, count: int, base: Style, *, right: bool) -> Line:
+    """The line with blanks before or after it; one piece where it has no style of its own."""
     blank = " " * count
-    if own == base:
-        return [Segment(blank + line if right else line + blank, own)]
+    if own is None:
+        return [Segment(blank + line if right else line + blank, base)]
     return [Segment(blank, base), Segment(line, own)] if right else [Segment(line, own), Segment(blank, base)]

@@ -28,9 +28,12 @@ def boards(entries: Iterable[Entry | RunRecord], kept: Kept | None = None) -> li
     groups: dict[BoardKey, list[Entry]] = defaultdict(list)
     for entry in known:
         groups[board_key(entry.record)].append(entry)
+    families: dict[BoardKey, list[BoardKey]] = defaultdict(list)
+    for key in groups:
+        families[replace(key, preset="")].append(key)
     pool, made = Pool(kept), []
     for key, own in groups.items():
-        siblings = [other for other in groups if replace(other, preset=key.preset) == key]
+        siblings = families[replace(key, preset="")]
         if not key.preset and len(siblings) > 1:
             continue  # runs without a preset join the boards of those that have one
         members = [*own, *(groups[replace(key, preset="")] if key.preset and replace(key, preset="") in groups else ())]

@@ -13,7 +13,6 @@ from typing import Any
 from editharness.errors import RecordError
 from editharness.stats import ColumnScore, PointScore, SeriesScore
 from editharness.store.decode import decode
-from editharness.store.portable import portable
 from editharness.store.record import RowScores, RunRecord
 
 
@@ -24,8 +23,8 @@ def pack(record: RunRecord) -> str:
         [row.row, row.kind, [_column(column, heads) for column in row.columns], [_series(one) for one in row.series]]
         for row in record.rows
     ]
-    raw = portable(replace(record, rows=()), raw=True)
-    return json.dumps([raw, list(heads), rows], ensure_ascii=False, separators=(",", ":"))
+    raw = [replace(record, rows=()), list(heads), rows]
+    return json.dumps(raw, default=vars, ensure_ascii=False, separators=(",", ":"))
 
 
 def unpack(text: str) -> RunRecord:
@@ -44,7 +43,7 @@ def _column(column: ColumnScore, heads: dict[tuple[str, str, str], int]) -> list
 
 def _series(series: SeriesScore) -> list[Any]:
     points = [[p.edits, p.cohort, p.value, p.low, p.high, p.n] for p in series.points]
-    return [(series.name, series.title, series.better, series.unit), points]
+    return [series.name, series.title, series.better, series.unit, points]
 
 
 def _row(heads: Sequence[Any], name: str, kind: Any, columns: Sequence[Any], series: Sequence[Any]) -> RowScores:
@@ -52,7 +51,12 @@ def _row(heads: Sequence[Any], name: str, kind: Any, columns: Sequence[Any], ser
         name,
         kind,
         tuple([ColumnScore(*heads[head], *rest) for head, *rest in columns]),
-        tuple([SeriesScore(*head, tuple(map(_point, points))) for head, points in series]),
+        tuple(
+            [
+                SeriesScore(name, title, better, unit, tuple(map(_point, points)))
+                for name, title, better, unit, points in series
+            ]
+        ),
     )
 
 
