@@ -14,6 +14,7 @@ from editharness import stats
 from editharness.leaderboard.board import Entry
 from editharness.stats import ColumnScore, PointScore, SeriesScore, summarise_values
 from editharness.store import Scores, read_scores
+from editharness.store.write import SCORES
 
 Told = tuple[float | None, float | None, float | None]
 ByCase = tuple[Mapping[str, float], bool]
@@ -22,8 +23,8 @@ ByCase = tuple[Mapping[str, float], bool]
 class Kept(Protocol):
     """What earlier calls have pooled, by a hash of all it depends on (`store.index.Index` keeps it on disk)."""
 
-    def scores_digest(self, folder: Path) -> str | None:
-        """sha256 of the scores by case in a folder; None where there are none."""
+    def digest(self, path: Path) -> str | None:
+        """sha256 of a file; None where there is none."""
 
     def pooled(self, key: str) -> Any:
         """What was kept under the key; KeyError where there is nothing."""
@@ -102,7 +103,7 @@ class Pool:
         """A hash of the place, of the scores in their order, and of the code; None where some run kept no scores."""
         if self._kept is None:
             return None
-        digests = [self._kept.scores_digest(entry.folder) if entry.folder else None for entry in entries]
+        digests = [self._kept.digest(entry.folder / SCORES) if entry.folder else None for entry in entries]
         if None in digests:
             return None
         return hashlib.sha256(json.dumps([self._code, place, digests]).encode()).hexdigest()

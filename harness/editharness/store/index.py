@@ -19,7 +19,6 @@ from editharness.errors import RecordError
 from editharness.store.packed import pack, unpack
 from editharness.store.read import digest, read_record, records_below
 from editharness.store.record import RunRecord
-from editharness.store.write import SCORES
 
 _VERSION = 2
 _FILE = "records.sqlite"
@@ -58,7 +57,7 @@ class IndexedRun:
 _NAMES = tuple(field.name for field in fields(IndexedRun))
 _TABLES = (
     f"CREATE TABLE runs (key TEXT PRIMARY KEY, stamp TEXT, {', '.join(_NAMES)}, record TEXT)",
-    "CREATE TABLE scores (key TEXT PRIMARY KEY, stamp TEXT, sha256 TEXT)",
+    "CREATE TABLE files (key TEXT PRIMARY KEY, stamp TEXT, sha256 TEXT)",
     "CREATE TABLE pooled (key TEXT PRIMARY KEY, told TEXT)",
 )
 
@@ -68,8 +67,9 @@ class Index:
 
     def __init__(self, base: sqlite3.Connection) -> None:
         self._base = base
-        self._scores: dict[str, tuple[str, str]] | None = None
-        self._later: dict[str, list[tuple[Any, ...]]] = {}
+        self._files: dict[str, tuple[str, str]] | None = None
+        self._hashed: list[tuple[str, str, str]] = []
+        self._new: dict[str, Any] = {}
 
     def runs(self, paths: Sequence[Path]) -> list[IndexedRun]:
         """All records below `paths` in the order of `find_records`, in short; only those that changed are read."""
@@ -98,35 +98,36 @@ class Index:
             made.append((path, record or _unpacked(path, known[key][0])))
         return made
 
-    def scores_digest(self, folder: Path) -> str | None:
-        """sha256 of the scores by case beside a record; None where there are none."""
-        path = folder / SCORES
+    def digest(self, path: Path) -> str | None:
+        """sha256 of a file beside a record; None where there is none."""
         key, stamp = str(path), _stamp(path)
-        if self._scores is None:
-            self._scores = {key: (stamp, sha) for key, stamp, sha in self._asked("SELECT * FROM scores")}
-        if key in self._scores and self._scores[key][0] == stamp:
-            return self._scores[key][1]
+        if self._files is None:
+            self._files = {key: (stamp, sha) for key, stamp, sha in self._asked("SELECT * FROM files")}
+        if key in self._files and self._files[key][0] == stamp:
+            return self._files[key][1]
         made = digest(path)
         if made is not None and stamp:
-            self._scores[key] = (stamp, made)
-            self._later.setdefault("INSERT OR REPLACE INTO scores VALUES (?, ?, ?)", []).append((key, stamp, made))
+            self._files[key] = (stamp, made)
+            self._hashed.append((key, stamp, made))
         return made
 
     def pooled(self, key: str) -> Any:
         """What was kept under a key, as `keep` got it; KeyError where there is nothing."""
+        if key in self._new:
+            return self._new[key]
         for (told,) in self._asked("SELECT told FROM pooled WHERE key = ?", (key,)):
             return json.loads(told)
         raise KeyError(key)
 
     def keep(self, key: str, told: Any) -> None:
         """Keep a value that JSON can hold; a key is a hash of all that the value depends on."""
-        self._later.setdefault("INSERT OR REPLACE INTO pooled VALUES (?, ?)", []).append((key, json.dumps(told)))
+        self._new[key] = told
 
     def flush(self) -> None:
         """Write what was kept since, at once."""
-        for words, rows in self._later.items():
-            self._write(words, rows)
-        self._later.clear()
+        self._write("INSERT OR REPLACE INTO files VALUES (?, ?, ?)", self._hashed)
+        told = [(key, json.dumps(told)) for key, told in self._new.items()]
+        self._write("INSERT OR REPLACE INTO pooled VALUES (?, ?)", told)
 
     def _known(self, found: Mapping[str, Path], columns: str) -> dict[str, tuple[Any, ...]]:
         """What the index has of these files, where they have not changed since."""
