@@ -1,4 +1,4 @@
-"""A few cases of a run with their texts: what was asked, what should be said, what was said before and after."""
+"""A few cases of a run with their texts: what was asked, what the edit writes, what was said before and after."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Asked:
-    """One question of a case: the echo and target rows say what was asked and wanted ("" where they did not run)."""
+    """One question of a case: the echo and target rows say what was asked and what the edit writes ("": not run)."""
 
     case: str
     task: str
     arm: str
     question: str
-    wanted: str
+    target: str
     before: str
     after: str
     right: bool | None

@@ -203,8 +203,8 @@ def _standing(records: Sequence[RunRecord], known: Known) -> tuple[BadgeView, ..
 
 
 def _plain(one: Asked) -> Asked:
-    case, task, arm, question, wanted, before, after = (plain(text, 300) for text in astuple(one)[:-1])
-    return Asked(case, task, arm, question, wanted, before, after, one.right)
+    case, task, arm, question, target, before, after = (plain(text, 300) for text in astuple(one)[:-1])
+    return Asked(case, task, arm, question, target, before, after, one.right)
 
 
 def _row(row: BoardRow, board: Board, known: Known = MappingProxyType({})) -> RowView:
