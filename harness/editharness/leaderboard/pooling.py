@@ -96,7 +96,8 @@ class Pool:
             return None if told is None else (told[0], told[1], told[2])
         except KeyError:
             made = self._from_scores(pick, entries)
-            self._kept.keep(key, made)
+            if self._key(place, entries) == key:  # else a file was changed between the hash and the reading
+                self._kept.keep(key, made)
             return made
 
     def _key(self, place: object, entries: Sequence[Entry]) -> str | None:

@@ -7,8 +7,10 @@ read with. Kept are the record, the hash of the scores beside it, and what was m
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
@@ -20,11 +22,12 @@ from editharness.store.packed import pack, unpack
 from editharness.store.read import digest, read_record, records_below
 from editharness.store.record import RunRecord
 
-_VERSION = 2
+_SOURCES = ("decode.py", "fields.py", "index.py", "migrations.py", "packed.py", "record.py")
 _FILE = "records.sqlite"
 _TICK = 50_000_000
 """Nanoseconds: a file that changed so shortly before it was read may change again and bear the same time."""
-_MOST_POOLED = 200_000
+_MOST = 200_000
+"""Entries that no folder tells to be gone; beyond so many all are made anew."""
 
 
 @dataclass(frozen=True)
@@ -87,20 +90,19 @@ class Index:
     def records(self, paths: Sequence[Path]) -> list[tuple[Path, RunRecord]]:
         """All records below `paths` in the order of `find_records`; RecordError for the first that cannot be read."""
         found = records_below(paths)
-        known = self._known(found, "record, problem")
+        known = self._known(found, "record")
         fresh = self._fresh({key: path for key, path in found.items() if key not in known})
         made = []
         for key, path in found.items():
             run, record = fresh.get(key, (None, None))
-            problem = run.problem if run else known[key][1]
-            if problem:
-                raise RecordError(f"{path}: {problem}")
+            if run and run.problem:
+                raise RecordError(f"{path}: {run.problem}")
             made.append((path, record or _unpacked(path, known[key][0])))
         return made
 
     def digest(self, path: Path) -> str | None:
         """sha256 of a file beside a record; None where there is none."""
-        key, stamp = str(path), _stamp(path)
+        key, stamp = os.path.abspath(path), _stamp(path)
         if self._files is None:
             self._files = {key: (stamp, sha) for key, stamp, sha in self._asked("SELECT * FROM files")}
         if key in self._files and self._files[key][0] == stamp:
@@ -139,7 +141,8 @@ class Index:
     def _fresh(self, found: Mapping[str, Path]) -> dict[str, tuple[IndexedRun, RunRecord | None]]:
         """These files, read now."""
         read = [(key, *_read(path)) for key, path in found.items()]
-        rows = [(key, stamp, *astuple(run), pack(record) if record else "") for key, stamp, run, record in read]
+        # what could not be read is asked for again: it may have been the disk's fault
+        rows = [(key, stamp, *astuple(run), pack(record)) for key, stamp, run, record in read if record]
         self._write(f"INSERT OR REPLACE INTO runs VALUES ({', '.join('?' * (3 + len(_NAMES)))})", rows)
         return {key: (run, record) for key, _, run, record in read}
 
@@ -191,10 +194,11 @@ def _ready(file: Path | str) -> sqlite3.Connection:
         with base:
             # what is made here can be made again: no flush to the disk is waited for
             base.execute("PRAGMA synchronous = OFF")
-            if base.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+            if base.execute("PRAGMA user_version").fetchone()[0] != _version():
                 _new_tables(base)
-            if base.execute("SELECT count(*) FROM pooled").fetchone()[0] > _MOST_POOLED:
-                base.execute("DELETE FROM pooled")
+            for table in ("files", "pooled"):
+                if base.execute(f"SELECT count(*) FROM {table}").fetchone()[0] > _MOST:
+                    base.execute(f"DELETE FROM {table}")
     except sqlite3.DatabaseError:
         base.close()
         raise
@@ -205,7 +209,12 @@ def _new_tables(base: sqlite3.Connection) -> None:
     for table in _TABLES:
         base.execute(f"DROP TABLE IF EXISTS {table.split()[2]}")
         base.execute(table)
-    base.execute(f"PRAGMA user_version = {_VERSION}")
+    base.execute(f"PRAGMA user_version = {_version()}")
+
+
+def _version() -> int:
+    """A number over the code that reads records: what another version has read may not be what this one would."""
+    return zlib.crc32(b"".join(Path(__file__).with_name(name).read_bytes() for name in _SOURCES)) >> 1
 
 
 def _stamp(path: Path) -> str | None:
