@@ -13,7 +13,7 @@ import pytest
 
 from editharness.leaderboard.board import Board
 from editharness.leaderboard.rows import boards
-from editharness.leaderboard.show import load, load_boards
+from editharness.leaderboard.show import load, load_boards, show_records
 from editharness.testing.records import example_columns, example_record, example_series, write_example
 
 SHARES = {"PP": 0.9, "PN": 0.5, "NN": 0.9, "NP": 0.4}
@@ -69,3 +69,22 @@ def test_scores_that_are_gone_give_the_envelope(runs: Path) -> None:
     (board,) = load_boards([runs])
     assert [board] == plain(runs)
     assert any("envelope" in note for note in board.notes)
+
+
+@pytest.mark.slow
+def test_a_thousand_records_are_quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """200 boards of five rows; benchmarks/boards.py times the command with committed records."""
+    monkeypatch.setenv("EDITHARNESS_CACHE", str(tmp_path / "cache"))
+    rows = {"method": example_columns(SHARES), **dict.fromkeys(("none", "context"), example_columns({"PP": 0.1}))}
+    for number in range(1000):
+        folder = tmp_path / "runs" / f"run-{number}"
+        folder.mkdir(parents=True)
+        record = example_record(f"method-{number % 5}", rows, edits=1 + number // 5)
+        (folder / "record.json").write_text(json.dumps(record.to_json()))
+    took = []
+    for _ in range(2):
+        start = time.process_time()
+        show_records([tmp_path / "runs"])
+        took.append(time.process_time() - start)
+    assert took[0] < 8  # about 2 on an idle core
+    assert took[1] < 5  # about 1
