@@ -1,6 +1,7 @@
 """Are killed runs the runs that they would have been? Each is killed at a random moment, then made again to its end.
 
     python benchmarks/kills.py --kills 50
+    python benchmarks/kills.py --kills 9 --schedule all
 
 For every method and schedule: one run in peace, then runs killed (SIGKILL) once at a uniformly random moment, start and
 writing of the record included, and taken up by the same command. Prints a line per pair: kills, how many of them left
@@ -21,10 +22,12 @@ import time
 from pathlib import Path
 
 METHODS, SCHEDULES = ("memit", "grace", "ft-m"), ("single", "sequential", "batch:3", "all")
+EDITS = 24
+"""So many that loading is a quarter of a run: most kills then find something kept, under `all` as well."""
 
 
-def command(method: str, schedule: str, output: Path) -> list[str]:
-    words = ["eval", "--method", method, "--task", "negation_pocket", "--edits", "6", "--schedule", schedule]
+def command(method: str, schedule: str, output: Path, edits: int = EDITS) -> list[str]:
+    words = ["eval", "--method", method, "--task", "negation_pocket", "--edits", str(edits), "--schedule", schedule]
     return [sys.executable, "-m", "editharness", *words, "--output", str(output)]
 
 
@@ -68,27 +71,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--edits", type=int, default=EDITS)
+    parser.add_argument("--schedule", choices=SCHEDULES, help="this one alone (default: all four)")
     args = parser.parse_args()
-    lot, pairs = random.Random(args.seed), [(m, s) for s in SCHEDULES for m in METHODS]
+    chosen = [args.schedule] if args.schedule else SCHEDULES
+    lot, pairs = random.Random(args.seed), [(m, s) for s in chosen for m in METHODS]
     shares = [args.kills // len(pairs) + (i < args.kills % len(pairs)) for i in range(len(pairs))]
-    kills = same = 0
+    kills = same = gone_on = 0
     print(f"{'method':8} {'schedule':12} {'kills':>5} {'went on':>8} {'same':>5} {'seconds alone':>14}", flush=True)
     for (method, schedule), share in zip(pairs, shares, strict=True):
         with tempfile.TemporaryDirectory() as folder:
-            _, seconds = finish(command(method, schedule, Path(folder) / "alone"))
+            _, seconds = finish(command(method, schedule, Path(folder) / "alone", args.edits))
             wanted, went_on, alike = result(Path(folder) / "alone"), 0, 0
             for number in range(share):
-                words = command(method, schedule, Path(folder) / f"{number}")
+                words = command(method, schedule, Path(folder) / f"{number}", args.edits)
                 while not killed(words, lot.uniform(0, seconds)):
-                    words = command(method, schedule, Path(folder) / f"{number}-{lot.random()}")
+                    words = command(method, schedule, Path(folder) / f"{number}-{lot.random()}", args.edits)
                 output = Path(words[-1])
                 if not list(output.glob("*/record.json")):  # else it was killed while it showed the finished board
                     told, _ = finish(words)
                     went_on += "going on from" in told
                 alike += result(output) == wanted
         print(f"{method:8} {schedule:12} {share:5} {went_on:8} {alike:5} {seconds:14.1f}", flush=True)
-        kills, same = kills + share, same + alike
-    print(f"{kills} kills, {same} records the same")
+        kills, same, gone_on = kills + share, same + alike, gone_on + went_on
+    print(f"{kills} kills, {gone_on} of them after something was kept, {same} records the same")
     raise SystemExit(kills != same)
 
 

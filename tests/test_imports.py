@@ -44,7 +44,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
 )
 # What reads and shows records must run without the rest: a board can be recomputed anywhere.
 RECORDS = frozenset({"stats", "store", "leaderboard", "site"})
-BELOW_RECORDS = frozenset({"errors", "types", "charts", "durable"})
+BELOW_RECORDS = frozenset({"errors", "types", "charts", "durable", "cache"})
 
 LIGHT = RECORDS.union(*LAYERS[:4], {"data", "cli"})
 

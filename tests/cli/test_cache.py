@@ -41,7 +41,7 @@ def listed(capsys: pytest.CaptureFixture[str]) -> dict[str, int]:
 
 
 def test_what_is_kept_is_listed_by_kind(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert listed(capsys) == {"data": 1, "moments": 2, "prepared": 0, "verdicts": 1}
+    assert listed(capsys) == {"data": 1, "moments": 2, "prepared": 0, "records": 0, "verdicts": 1}
     assert main(["cache", "list", "moments"]) == 0
     assert "3.0 kB" in capsys.readouterr().out
 
@@ -64,7 +64,7 @@ def test_cleaning_removes_the_kinds_that_are_named_and_follows_no_link(
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["clean"], "cache clean: name what is to go (data, moments, prepared, verdicts, or all)"),
+        (["clean"], "cache clean: name what is to go (data, moments, prepared, records, verdicts, or all)"),
         (["clean", "moment"], "unknown kind 'moment': did you mean 'moments'"),
         (["empty"], "invalid choice: 'empty'"),
     ],

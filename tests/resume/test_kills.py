@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,10 @@ WORDS += ["--edits", "4", "--schedule", "batch:1", "--set", "steps=3", "--output
 ENVIRONMENT = {**os.environ, "EDITHARNESS_KEEP_SECONDS": "0", "OMP_NUM_THREADS": "1"}
 
 
-def finish(output: Path, **how: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*WORDS, str(output)], env=ENVIRONMENT, capture_output=True, text=True, check=False, **how)  # type: ignore[call-overload,no-any-return]
+def finish(output: Path, clock: Mapping[str, str] = {}, **how: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*WORDS, str(output)], env={**ENVIRONMENT, **clock}, capture_output=True, text=True, check=False, **how
+    )  # type: ignore[call-overload,no-any-return]
 
 
 def part(output: Path) -> Path | None:
@@ -36,9 +39,10 @@ def result(output: Path) -> tuple[object, ...]:
     return record["id"], record["rows"], record["statuses"], samples, scores, edits
 
 
-def stop_at(output: Path, entries: int, how: int) -> int:
+def stop_at(output: Path, entries: int, how: int, clock: Mapping[str, str] = {}) -> int:
     """Send a signal once so many files are kept; the exit status."""
-    child = subprocess.Popen([*WORDS, str(output)], env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    environment = {**ENVIRONMENT, **clock}
+    child = subprocess.Popen([*WORDS, str(output)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while child.poll() is None and time.monotonic() < deadline:
         folder = part(output)
@@ -96,3 +100,47 @@ def test_a_second_process_is_refused(tmp_path: Path, undisturbed: tuple[object, 
         second = finish(tmp_path)
     assert second.returncode == 2
     assert "another process is making this run" in second.stderr
+
+
+FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
+DECADE = "+3650d"
+
+
+def clock(said: str) -> dict[str, str]:
+    """The system's clock off by so much for one process and no file; what only counts seconds goes on as it does."""
+    return {"LD_PRELOAD": str(FAKETIME), "FAKETIME": said, "DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(FAKETIME is None, reason="no libfaketime on this machine")
+def test_a_clock_that_jumps_changes_nothing(tmp_path: Path, undisturbed: tuple[object, ...]) -> None:
+    """Begun ten years ahead, gone on with ten years behind, ended with the right time."""
+    assert stop_at(tmp_path, 2, signal.SIGKILL, clock(DECADE)) == -signal.SIGKILL
+    for kept in tmp_path.rglob("*"):  # as files are that were written ten years ahead
+        os.utime(kept, (time.time() + 315_360_000,) * 2)
+    assert stop_at(tmp_path, 4, signal.SIGKILL, clock("-3650d")) == -signal.SIGKILL
+    done = finish(tmp_path)
+    assert done.returncode == 0
+    assert "going on from what an interrupted run has kept" in done.stderr
+    assert result(tmp_path) == undisturbed
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(FAKETIME is None, reason="no libfaketime on this machine")
+def test_a_clock_set_during_a_run_changes_nothing(tmp_path: Path, undisturbed: tuple[object, ...]) -> None:
+    """Set ten years back while the run is made: it ends as ever, and its record bears the time that was told last."""
+    told = tmp_path / "clock"
+    told.write_text("@2036-01-01 00:00:00")
+    jumping = {**clock(""), "FAKETIME_TIMESTAMP_FILE": str(told), "FAKETIME_NO_CACHE": "1"}
+    del jumping["FAKETIME"]
+    environment = {**ENVIRONMENT, **jumping}
+    child = subprocess.Popen([*WORDS, str(tmp_path / "runs")], env=environment, stdout=subprocess.DEVNULL)
+    while child.poll() is None and not list((tmp_path / "runs").glob(".*.part/[0-9]*.json")):
+        time.sleep(0.005)
+    assert child.poll() is None
+    told.write_text("@2016-01-01 00:00:00")
+    assert child.wait(timeout=120) == 0
+    assert result(tmp_path / "runs") == undisturbed
+    (path,) = (tmp_path / "runs").glob("*/record.json")
+    assert json.loads(path.read_text())["created"].startswith(("2016", "2015-12-31"))
+    assert json.loads(path.read_text())["cost"]["seconds"] < 120

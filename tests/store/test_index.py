@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from editharness.cli import main
 from editharness.errors import RecordError
-from editharness.store.index import indexed
+from editharness.store import find_records, read_record
+from editharness.store.index import indexed, opened
 from editharness.testing.records import example_columns, example_record, write_example
 
 ROWS = {"method": example_columns({"PP": 0.9, "PN": 0.5}), "none": example_columns({"PP": 0.1})}
@@ -58,17 +61,94 @@ def test_files_are_the_truth(runs: Path, tmp_path: Path) -> None:
     index.close()
 
 
+def settle() -> None:
+    """Until the files are old enough that another write would bear another time."""
+    time.sleep(0.1)
+
+
 def test_only_what_changed_is_read_again(runs: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
+    settle()
     before = indexed([runs], cache)
-    for one in before:  # other content, but the size and the time that the index knows
-        path = Path(one.path)
-        facts = path.stat()
-        path.write_text(path.read_text().replace('"rome"', '"emor"'))
-        os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    assert indexed([runs], cache) == before
+    with closing(sqlite3.connect(cache / "records.sqlite")) as index, index:
+        index.execute("UPDATE runs SET method = 'of the index'")
+    assert [one.method for one in indexed([runs], cache)] == ["of the index"] * 3
     Path(before[0].path).touch()
-    assert [one.method for one in indexed([runs], cache)] == ["emor", "rome", "rome"]
+    assert [one.method for one in indexed([runs], cache)] == ["rome", "of the index", "of the index"]
+
+
+def test_a_file_of_the_same_size_and_time_is_noticed_all_the_same(runs: Path, tmp_path: Path) -> None:
+    settle()
+    first, *_ = indexed([runs], tmp_path / "cache")
+    facts = Path(first.path).stat()
+    Path(first.path).write_text(Path(first.path).read_text().replace('"rome"', '"emor"'))
+    os.utime(first.path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert indexed([runs], tmp_path / "cache")[0].method == "emor"
+
+
+@pytest.mark.parametrize("offset", [-(10**9), 10**9])
+def test_a_clock_that_was_wrong_hides_no_change(offset: int, runs: Path, tmp_path: Path) -> None:
+    """Files of thirty years ago or hence, as a machine writes them whose clock jumps."""
+    path = next(runs.glob("*/record.json"))
+    settle()
+    for method in ("emor", "more", "rome"):
+        raw = json.loads(path.read_text())
+        raw["method"]["name"] = method
+        path.write_text(json.dumps(raw))
+        os.utime(path, (time.time() + offset, time.time() + offset))
+        found = {one.path: one.method for one in indexed([runs], tmp_path / "cache")}
+        assert found[str(path)] == method
+
+
+def test_a_file_that_has_just_been_written_is_not_kept(runs: Path, tmp_path: Path) -> None:
+    """Another write within one tick of the clock would bear the same time."""
+    path = next(runs.glob("*/record.json"))
+    settle()
+    for method in ("emor", "more", "rome") * 5:
+        raw = json.loads(path.read_text())
+        path.write_text(json.dumps({**raw, "method": {**raw["method"], "name": method}}))
+        assert method in [one.method for one in indexed([runs], tmp_path / "cache")]
+
+
+def test_records_are_those_of_the_files(runs: Path, tmp_path: Path) -> None:
+    settle()
+    wanted = [(path, read_record(path)) for path in find_records([runs])]
+    for _ in range(2):
+        with opened(tmp_path / "cache") as index:
+            assert index.records([runs]) == wanted
+    wanted[1][0].write_text("{}")
+    for _ in range(2):
+        with (
+            opened(tmp_path / "cache") as index,
+            pytest.raises(RecordError, match=re.escape(f"{wanted[1][0]}: schema")),
+        ):
+            index.records([runs])
+        settle()
+
+
+@pytest.mark.parametrize("damage", ["[", "[1]", "[{}, [], []]", ""])
+def test_of_a_record_damaged_in_the_index_the_file_is_read(damage: str, runs: Path, tmp_path: Path) -> None:
+    settle()
+    wanted = [read_record(path) for path in find_records([runs])]
+    indexed([runs], tmp_path / "cache")
+    with closing(sqlite3.connect(tmp_path / "cache" / "records.sqlite")) as base, base:
+        base.execute("UPDATE runs SET record = ?", (damage,))
+    with opened(tmp_path / "cache") as index:
+        assert [record for _, record in index.records([runs])] == wanted
+
+
+def test_an_index_that_another_process_holds_is_done_without(runs: Path, tmp_path: Path) -> None:
+    indexed([runs], tmp_path / "cache")
+    next(runs.glob("*/record.json")).touch()
+    with closing(sqlite3.connect(tmp_path / "cache" / "records.sqlite")) as holder:
+        with opened(tmp_path / "cache") as index:
+            holder.execute("BEGIN EXCLUSIVE")
+            index._base.execute("PRAGMA busy_timeout = 10")
+            assert len(index.runs([runs])) == 3
+            assert len(index.records([runs])) == 3
+            index.keep("key", 1)
+        holder.rollback()
+    assert len(indexed([runs], tmp_path / "cache")) == 3
 
 
 def test_a_broken_record_is_told_and_mended(runs: Path, tmp_path: Path) -> None:

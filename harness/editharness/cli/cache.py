@@ -17,6 +17,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "data": ("data", "downloaded data files"),
     "moments": ("moments", "second moments of keys, by model and corpus"),
     "prepared": ("prepared", "trained editors, by method, model and cases"),
+    "records": ("records.sqlite", "the index over records"),
     "verdicts": ("verdicts.sqlite", "what judges answered"),
 }
 """What editharness makes in the cache, by its name there. Nothing else is ever removed: it may hold others' files."""

@@ -79,10 +79,9 @@ def run(args: argparse.Namespace) -> int:
 def _text(args: argparse.Namespace, form: str, command: str, claims: Sequence[Claim] | None) -> str:
     """The content of a file."""
     from editharness.leaderboard.grid import grids
-    from editharness.leaderboard.rows import boards
-    from editharness.leaderboard.show import as_text, grids_as_text, load
+    from editharness.leaderboard.show import as_text, grids_as_text, load_boards
 
-    made = boards(load(args.paths))
+    made = load_boards(args.paths)
     if args.grid is not None:
         return grids_as_text(grids(made, args.grid or None), form, command)
     return as_text(made, form, command, claims, series=args.series)
@@ -90,10 +89,9 @@ def _text(args: argparse.Namespace, form: str, command: str, claims: Sequence[Cl
 
 def _plot(paths: Sequence[Path], folder: Path) -> int:
     from editharness.leaderboard.plots import write_plots
-    from editharness.leaderboard.rows import boards
-    from editharness.leaderboard.show import load
+    from editharness.leaderboard.show import load_boards
 
-    for file in write_plots(boards(load(paths)), folder):
+    for file in write_plots(load_boards(paths), folder):
         print(file)
     return 0
 

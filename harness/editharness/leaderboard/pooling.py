@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any, Protocol
 
+from editharness import stats
 from editharness.leaderboard.board import Entry
 from editharness.stats import ColumnScore, PointScore, SeriesScore, summarise_values
 from editharness.store import Scores, read_scores
+from editharness.store.write import SCORES
 
 Told = tuple[float | None, float | None, float | None]
 ByCase = tuple[Mapping[str, float], bool]
 
 
-class Pool:
-    """Pools columns over runs; the scores of a folder are read at most once. One instance per table."""
+class Kept(Protocol):
+    """What earlier calls have pooled, by a hash of all it depends on (`store.index.Index` keeps it on disk)."""
 
-    def __init__(self) -> None:
+    def digest(self, path: Path) -> str | None:
+        """sha256 of a file; None where there is none."""
+
+    def pooled(self, key: str) -> Any:
+        """What was kept under the key; KeyError where there is nothing."""
+
+    def keep(self, key: str, told: Any) -> None:
+        """Keep it."""
+
+
+class Pool:
+    """Pools columns over runs; the scores of a folder are read at most once. One instance per set of boards.
+
+    With `kept` only scores that were not pooled before are read.
+    """
+
+    def __init__(self, kept: Kept | None = None) -> None:
+        self._kept = kept
         self._read: dict[Path, Scores | None] = {}
         self.enveloped = False
         """Whether some interval had to be the envelope of the seeds' intervals, as their scores were not kept."""
@@ -28,7 +52,8 @@ class Pool:
             return found[0][1] if found else None
         first, scored = found[0][1], [(entry, cell) for entry, cell in found if cell.n]
         n = sum(cell.n for _, cell in scored)
-        pooled = self._from_scores(lambda scores: scores.columns.get((row, name)), [entry for entry, _ in scored])
+        own = [entry for entry, _ in scored]
+        pooled = self._pooled((row, name), lambda scores: scores.columns.get((row, name)), own)
         value, low, high = pooled or self._envelope([cell for _, cell in scored])
         return ColumnScore(first.name, first.title, first.better, value, low, high, n)
 
@@ -57,9 +82,38 @@ class Pool:
             if (point.edits, point.cohort) == (edits, cohort) and point.n
         ]
         key = (row, name, edits, cohort)
-        pooled = self._from_scores(lambda scores: scores.points.get(key), [entry for entry, _ in here])
+        pooled = self._pooled(key, lambda scores: scores.points.get(key), [entry for entry, _ in here])
         value, low, high = pooled or self._envelope([point for _, point in here])
         return PointScore(edits, cohort, value, low, high, sum(point.n for _, point in here))
+
+    def _pooled(self, place: object, pick: Callable[[Scores], ByCase | None], entries: Sequence[Entry]) -> Told | None:
+        """What `_from_scores` says, from what is kept where these very scores were pooled before."""
+        key = self._key(place, entries)
+        if self._kept is None or key is None:
+            return self._from_scores(pick, entries)
+        try:
+            told = self._kept.pooled(key)
+            return None if told is None else (told[0], told[1], told[2])
+        except KeyError:
+            made = self._from_scores(pick, entries)
+            if self._key(place, entries) == key:  # else a file was changed between the hash and the reading
+                self._kept.keep(key, made)
+            return made
+
+    def _key(self, place: object, entries: Sequence[Entry]) -> str | None:
+        """A hash of the place, of the scores in their order, and of the code; None where some run kept no scores."""
+        if self._kept is None:
+            return None
+        digests = [self._kept.digest(entry.folder / SCORES) if entry.folder else None for entry in entries]
+        if None in digests:
+            return None
+        return hashlib.sha256(json.dumps([self._code, place, digests]).encode()).hexdigest()
+
+    @cached_property
+    def _code(self) -> str:
+        """What makes the numbers: another version of it may make others."""
+        sources = b"".join(Path(file).read_bytes() for file in (stats.__file__, __file__))
+        return f"{hashlib.sha256(sources).hexdigest()} {version('numpy')}"
 
     def _from_scores(self, pick: Callable[[Scores], ByCase | None], entries: Sequence[Entry]) -> Told | None:
         """(mean, low, high) over what `pick` takes of all seeds' scores; None where one of them kept none."""
@@ -73,9 +127,10 @@ class Pool:
                 return None
             by_case, proportion = found
             kinds.add(proportion)
-            values.update({f"{number} {case}": value for case, value in by_case.items()})
+            named = [f"{number} {case}" for case in by_case]
+            values.update(zip(named, by_case.values(), strict=True))
             # a subject is one cluster over all seeds: asking it again is no new trial
-            clusters.update({f"{number} {case}": scores.clusters.get(case, case) for case in by_case})
+            clusters.update(zip(named, map(scores.clusters.get, by_case, by_case), strict=True))
         return summarise_values(values, clusters, proportion=kinds == {True})
 
     def _envelope(self, cells: Sequence[ColumnScore] | Sequence[PointScore]) -> Told:

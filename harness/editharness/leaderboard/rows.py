@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from editharness.leaderboard.board import CONTROLS, FLOOR, Board, BoardKey, BoardRow, Entry, Heading
-from editharness.leaderboard.pooling import Pool
+from editharness.leaderboard.pooling import Kept, Pool
 from editharness.stats import ColumnScore, SeriesScore
 from editharness.store import RunRecord
 
@@ -18,16 +18,22 @@ _RANKED_BY = "rectified"
 _SAME = 1e-6
 
 
-def boards(entries: Iterable[Entry | RunRecord]) -> list[Board]:
-    """All boards of these runs, sorted by what they compare. The order of `entries` does not matter."""
+def boards(entries: Iterable[Entry | RunRecord], kept: Kept | None = None) -> list[Board]:
+    """All boards of these runs, sorted by what they compare. The order of `entries` does not matter.
+
+    `kept` spares reading scores that were pooled before; it changes no number.
+    """
     known = [one if isinstance(one, Entry) else Entry(one) for one in entries]
     known.sort(key=lambda one: (one.record.created, one.record.id))
     groups: dict[BoardKey, list[Entry]] = defaultdict(list)
     for entry in known:
         groups[board_key(entry.record)].append(entry)
-    pool, made = Pool(), []
+    families: dict[BoardKey, list[BoardKey]] = defaultdict(list)
+    for key in groups:
+        families[replace(key, preset="")].append(key)
+    pool, made = Pool(kept), []
     for key, own in groups.items():
-        siblings = [other for other in groups if replace(other, preset=key.preset) == key]
+        siblings = families[replace(key, preset="")]
         if not key.preset and len(siblings) > 1:
             continue  # runs without a preset join the boards of those that have one
         members = [*own, *(groups[replace(key, preset="")] if key.preset and replace(key, preset="") in groups else ())]

@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from editharness.cache import cache_folder
 from editharness.leaderboard.beside import as_data, beside
 from editharness.leaderboard.board import Board, BoardRow, Entry
 from editharness.leaderboard.claims import Claim
 from editharness.leaderboard.grid import Grid, grid_data, grid_table, grids
 from editharness.leaderboard.rows import boards
-from editharness.store import find_records, read_record
+from editharness.store.index import Index, opened
 from editharness.store.portable import portable
 
 if TYPE_CHECKING:
@@ -25,7 +26,18 @@ _FILE_WIDTH = 120
 
 def load(paths: Sequence[Path]) -> list[Entry]:
     """All records below `paths`, each with its folder; RecordError for the first that cannot be read."""
-    return [Entry(read_record(path), path.parent) for path in find_records(paths)]
+    with opened(cache_folder()) as index:
+        return _entries(paths, index)
+
+
+def load_boards(paths: Sequence[Path]) -> list[Board]:
+    """The boards of all records below `paths`; what an index has seen before is not read again."""
+    with opened(cache_folder()) as index:
+        return boards(_entries(paths, index), index)
+
+
+def _entries(paths: Sequence[Path], index: Index) -> list[Entry]:
+    return [Entry(record, path.parent) for path, record in index.records(paths)]
 
 
 def show_records(
@@ -41,7 +53,7 @@ def show_records(
     With `claims`, what papers report stands below each board. `series`: also what its runs measured over the number of
     edits (JSON always has it); None: where that makes curves.
     """
-    made = boards(load(paths))
+    made = load_boards(paths)
     if form != "table":
         sys.stdout.write(as_text(made, form, command, claims, series=series))
         return
@@ -56,7 +68,7 @@ def show_grids(
     paths: Sequence[Path], form: str = "table", command: str = "editharness leaderboard", column: str | None = None
 ) -> None:
     """Print batch size x number of edits, one table per method, of the ranked column or the named one."""
-    found = grids(boards(load(paths)), column)
+    found = grids(load_boards(paths), column)
     if form != "table":
         sys.stdout.write(grids_as_text(found, form, command))
         return

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from editharness.leaderboard.beside import MARK, as_board, beside
 from editharness.leaderboard.board import Board, BoardRow, Entry, Heading
+from editharness.leaderboard.quick import QuickTable
 from editharness.leaderboard.rows import boards
 from editharness.leaderboard.series import has_curves, series_tables
 from editharness.leaderboard.tables import Cell, SmallTable
@@ -63,7 +63,7 @@ def show_tables(tables: Iterable[SmallTable], console: Console) -> None:
     for one in tables:
         console.print()
         console.print(safe(one.title, "bold").append_text(safe(f": {one.meaning}" if one.meaning else "", "dim")))
-        table = Table(box=style, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+        table = QuickTable(box=style, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
         for number, head in enumerate(one.heads):
             table.add_column(safe(head), justify="right" if number else "left", overflow="fold")
         for row in one.rows:
@@ -202,12 +202,14 @@ def _cell(row: BoardRow, heading: Heading, own_n: int | None) -> str:
     return f"{percent(cell.value)}\n{interval(cell, 0)}{own}".rstrip()
 
 
-def _table(grid: _Grid, columns: Sequence[Heading], safe: _Encoder, width: int, *, first: bool, pace: bool) -> Table:
+def _table(
+    grid: _Grid, columns: Sequence[Heading], safe: _Encoder, width: int, *, first: bool, pace: bool
+) -> QuickTable:
     board, rows = grid.board, grid.board.rows
     used = sum(grid.widths[heading.name] for heading in columns) + (len(_SECONDS) + _GAP if pace else 0)
     name_width = max(grid.name_width, min(_WIDEST_NAME, width - used - _RANK_WIDTH) if first else 0)
     style = box.SIMPLE_HEAD if safe.utf else box.ASCII2
-    table = Table(box=style, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table = QuickTable(box=style, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     table.add_column(Text("#"), justify="right", no_wrap=True)
     table.add_column(Text("row"), width=name_width, overflow="fold")
     for heading in columns:

@@ -17,7 +17,9 @@ _ACTING = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 def plain(text: str, limit: int = 200) -> str:
     """One safe line: control characters, direction marks and surrogates become "?", long text is cut."""
-    safe = "".join("?" if unicodedata.category(c) in _ACTING else c for c in " ".join(text.split()))
+    safe = " ".join(text.split())
+    if not safe.isprintable():  # almost all text is, and asking for each sign takes long
+        safe = "".join("?" if unicodedata.category(c) in _ACTING else c for c in safe)
     return safe if len(safe) <= limit else safe[: limit - 1] + "…"
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+from types import MappingProxyType
 
 from editharness.leaderboard.beside import MARK, as_board, beside
 from editharness.leaderboard.board import Board, BoardRow, Entry, Heading
 from editharness.leaderboard.claims import Claim
 from editharness.leaderboard.text import arrow, interval, percent, plain, rank, seconds
+from editharness.site.excerpt import Asked
+from editharness.site.standing import MEANING, Standing, badges, told
 from editharness.stats import ColumnScore
 from editharness.store import RunRecord
 
@@ -31,12 +34,25 @@ class CellView:
 
 
 @dataclass(frozen=True)
+class BadgeView:
+    """A badge of a known kind (its colour), with what it means."""
+
+    kind: str
+    text: str
+    meaning: str
+
+
+@dataclass(frozen=True)
 class RowView:
-    """A row; `runs`: (path from the site's root, id) of its records, `commands` what makes them."""
+    """A row; `standing`: how far it can be believed, `badges`: how it was made.
+
+    `runs`: (path from the site's root, id) of its records, `commands` what makes them.
+    """
 
     name: str
     rank: str
     badges: tuple[str, ...]
+    standing: tuple[BadgeView, ...]
     cells: tuple[CellView, ...]
     pace: CellView
     runs: tuple[tuple[str, str], ...] = ()
@@ -90,9 +106,16 @@ class RunPage:
     facts: tuple[tuple[str, str], ...]
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[CellView, ...]], ...]
+    standing: tuple[BadgeView, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+    asked: tuple[Asked, ...] = ()
 
 
-def board_page(board: Board, claims: Sequence[Claim] = ()) -> BoardPage:
+Known = Mapping[str, Standing]
+"""How far each record can be believed, by the path of its page."""
+
+
+def board_page(board: Board, claims: Sequence[Claim] = (), known: Known = MappingProxyType({})) -> BoardPage:
     """The page of a board."""
     key = board.key
     name = slug(f"{key.task} {key.model} {key.schedule} {key.edits} {key.preset}")
@@ -110,7 +133,7 @@ def board_page(board: Board, claims: Sequence[Claim] = ()) -> BoardPage:
         ),
         columns=tuple(_column(heading, board) for heading in board.columns),
         controls=tuple(_row(row, board) for row in board.rows if row.kind == "control"),
-        methods=tuple(_row(row, board) for row in board.methods),
+        methods=tuple(_row(row, board, known) for row in board.methods),
         notes=tuple(plain(note, 1000) for note in board.notes),
         plots=slug(f"{key.task} {key.model} {key.schedule} {key.edits} {key.preset}"),
         claims=_claims(as_board(board, found)) if found else None,
@@ -123,8 +146,8 @@ def _claims(board: Board) -> BoardPage:
     return BoardPage("", MARK, "", (), columns, (), rows, tuple(plain(note, 1000) for note in board.notes), "")
 
 
-def run_page(entry: Entry) -> RunPage:
-    """The page of a record."""
+def run_page(entry: Entry, known: Known = MappingProxyType({}), asked: Sequence[Asked] = ()) -> RunPage:
+    """The page of a record; `asked`: some of its questions."""
     record = entry.record
     model, data, method = record.model, record.data, record.method
     facts = {
@@ -150,6 +173,9 @@ def run_page(entry: Entry) -> RunPage:
     return RunPage(
         run_path(record), plain(f"{record.id} · {record.task}"), plain(record.command, 4000),
         tuple((name, plain(text, 2000)) for name, text in facts.items()), tuple(map(plain, names)), tuple(rows),
+        _standing((record,), known),
+        tuple(told(note) for note in known[path].notes) if (path := run_path(record)) in known else (),
+        tuple(_plain(one) for one in asked),
     )  # fmt: skip
 
 
@@ -171,13 +197,25 @@ def _column(heading: Heading, board: Board) -> ColumnView:
     )  # fmt: skip
 
 
-def _row(row: BoardRow, board: Board) -> RowView:
+def _standing(records: Sequence[RunRecord], known: Known) -> tuple[BadgeView, ...]:
+    found = badges(records, [known.get(run_path(record), Standing(False)) for record in records])
+    return tuple(BadgeView(kind, text, MEANING[kind]) for kind, text in found)
+
+
+def _plain(one: Asked) -> Asked:
+    case, task, arm, question, target, before, after = (plain(text, 300) for text in astuple(one)[:-1])
+    return Asked(case, task, arm, question, target, before, after, one.right)
+
+
+def _row(row: BoardRow, board: Board, known: Known = MappingProxyType({})) -> RowView:
     own_n = row.own_n(board.columns)
-    badges = (*row.badges, *([f"n={own_n}"] if own_n else []))
+    made = [badge for badge in row.badges if badge != "untuned"]  # stands among the others
+    marks = (*made, *([f"n={own_n}"] if own_n else []))
     return RowView(
         name=plain(row.name),
         rank=rank(row),
-        badges=tuple(plain(badge) for badge in badges),
+        badges=tuple(plain(mark) for mark in marks),
+        standing=_standing(row.records, known) if row.kind == "method" else (),
         cells=tuple(_cell(row.cells.get(h.name), bar=h.name == board.ranked_by) for h in board.columns),
         pace=_pace(row.seconds_per_edit),
         runs=tuple((run_path(record), plain(record.id)) for record in row.records),

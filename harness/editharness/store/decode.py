@@ -29,6 +29,12 @@ from editharness.types import Skipped
 
 _CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 
+_BETTER = ("higher", "lower", "neither")
+_NUMBER = (float, type(None))
+_COLUMN: dict[str, tuple[type, ...]] = {
+    "name": (str,), "title": (str,), "better": (str,), "value": _NUMBER, "low": _NUMBER, "high": _NUMBER, "n": (int,),
+}  # fmt: skip
+
 
 def decode(raw: object) -> RunRecord:
     """A record from parsed JSON; RecordError names the field that is missing, wrong or unknown."""
@@ -151,10 +157,15 @@ def _row(f: Fields) -> RowScores:
 
 
 def _column(f: Fields) -> ColumnScore:
+    values = f.exactly(_COLUMN)
+    if values is not None and values[2] in _BETTER and 0 <= values[-1] < 2**63:
+        column = ColumnScore(*values)
+        _refuse_half(f, column)
+        return column
     column = ColumnScore(
         name=f.text("name"),
         title=f.text("title"),
-        better=cast("Any", f.choice("better", ("higher", "lower", "neither"))),
+        better=cast("Any", f.choice("better", _BETTER)),
         value=f.maybe_number("value"),
         low=f.maybe_number("low"),
         high=f.maybe_number("high"),
@@ -169,7 +180,7 @@ def _series(f: Fields) -> SeriesScore:
     series = SeriesScore(
         name=f.text("name"),
         title=f.text("title"),
-        better=cast("Any", f.choice("better", ("higher", "lower", "neither"))),
+        better=cast("Any", f.choice("better", _BETTER)),
         unit=f.text("unit"),
         points=tuple(_point(point) for point in f.objects("points")),
     )

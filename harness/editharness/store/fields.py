@@ -23,12 +23,13 @@ def loads(text: str | bytes) -> Any:
     except UnicodeDecodeError:
         raise RecordError("not JSON: not UTF-8") from None
     try:
-        raw = json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_no_twins)
+        raw = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_twins)
+        if not _well_formed(raw):
+            json.loads(text, parse_float=_finite)  # names the number
     except RecursionError:
         raise RecordError(f"nested deeper than {_DEEPEST} levels") from None
     except ValueError as error:
         raise RecordError(f"not JSON: {_one_line(error)}") from None
-    _check_depth(raw)
     if _HALF.search(text):
         _check_whole(raw)
     return raw
@@ -61,6 +62,16 @@ class Fields:
             raise self.refuse(key, "missing")
         self._taken.add(key)
         return self._raw[key]
+
+    def exactly(self, kinds: Mapping[str, tuple[type, ...]]) -> list[Any] | None:
+        """All values in this order, where there are no other fields and each is of one of its kinds.
+
+        Much faster than asking for one after the other, which is left for None: then the complaint has a name.
+        """
+        if len(self._raw) != len(kinds):
+            return None
+        values = [self._raw.get(key, self) for key in kinds]
+        return values if all(type(v) in k for v, k in zip(values, kinds.values(), strict=True)) else None
 
     def text(self, key: str) -> str:
         """A string."""
@@ -171,7 +182,9 @@ class Fields:
     def named_numbers(self, key: str) -> dict[str, float]:
         """An object of finite numbers."""
         inner = self.object(key)
-        return {name: inner.number(name) for name in self._raw[key]}
+        if set(map(type, inner._raw.values())) <= {float}:
+            return dict(inner._raw)
+        return {name: inner.number(name) for name in inner._raw}
 
     def measured(self, key: str) -> dict[str, float]:
         """An object of numbers as answers have them: one that is not finite stands there as text ("-inf")."""
@@ -193,7 +206,9 @@ class Fields:
     def named_texts(self, key: str) -> dict[str, str]:
         """An object of strings."""
         inner = self.object(key)
-        return {name: inner.text(name) for name in self._raw[key]}
+        if set(map(type, inner._raw.values())) <= {str}:
+            return dict(inner._raw)
+        return {name: inner.text(name) for name in inner._raw}
 
     def _list(self, key: str) -> list[Any]:
         value = self._take(key)
@@ -226,15 +241,21 @@ def _finite(digits: str) -> float:
     return number
 
 
-def _check_depth(raw: Any) -> None:
-    """Refuse what is nested too deep for functions that call themselves."""
-    stack: list[tuple[Any, int]] = [(raw, 0)]
+def _well_formed(raw: Any) -> bool:
+    """Whether all numbers are finite; refuses what is nested too deep for functions that call themselves."""
+    stack: list[tuple[Any, int]] = [([raw], -1)]
     while stack:
         value, depth = stack.pop()
         if depth > _DEEPEST:
             raise RecordError(f"nested deeper than {_DEEPEST} levels")
-        children = value.values() if type(value) is dict else value if type(value) is list else ()
-        stack += [(child, depth + 1) for child in children if type(child) is dict or type(child) is list]
+        children = value.values() if type(value) is dict else value
+        kinds = set(map(type, children))  # scores by case are thousands of numbers: no step of ours for each
+        numbers = children if kinds == {float} else [child for child in children if type(child) is float]
+        if float in kinds and not all(map(math.isfinite, numbers)):
+            return False
+        if dict in kinds or list in kinds:
+            stack += [(child, depth + 1) for child in children if type(child) is dict or type(child) is list]
+    return True
 
 
 def _check_whole(raw: Any) -> None:

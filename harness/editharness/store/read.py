@@ -39,15 +39,20 @@ def find_records(paths: Sequence[Path]) -> list[Path]:
 
     Hidden folders and links out of a folder are left alone; RecordError where a path holds no record.
     """
-    found: dict[Path, Path] = {}
+    return list(records_below(paths).values())
+
+
+def records_below(paths: Sequence[Path]) -> dict[str, Path]:
+    """The same by the resolved path of each record."""
+    found: dict[str, Path] = {}
     for path in paths:
-        here = list(_below(path)) if path.is_dir() else [path] if path.exists() else []
+        here = list(_below(path)) if path.is_dir() else [(path.resolve(), path)] if path.exists() else []
         if not here:
             problem = "no record.json here" if path.exists() else "no such file or folder"
             raise RecordError(f"{path}: {problem}; `editharness eval ... --output {path}` makes records")
-        for one in here:
-            found.setdefault(one.resolve(), one)
-    return sorted(found.values())
+        for resolved, one in here:
+            found.setdefault(str(resolved), one)
+    return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
 def read_record(path: Path) -> RunRecord:
@@ -78,11 +83,13 @@ def digest(path: Path) -> str | None:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _below(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """(resolved path, path) of each record: no link is followed, so that only the folder's own path needs resolving."""
+    root = folder.resolve()
     for here, folders, files in os.walk(folder, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if RECORD in files and not (Path(here) / RECORD).is_symlink():
-            yield Path(here) / RECORD
+        if RECORD in files and not (path := Path(here) / RECORD).is_symlink():
+            yield root / path.relative_to(folder), path
 
 
 def bounded(path: Path, largest: int) -> bytes:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from editharness.errors import RecordError
@@ -17,6 +19,8 @@ from editharness.store.write import EDITS, SAMPLES
 _LARGEST_PACKED = 256 * 2**20
 _LARGEST_UNPACKED = 4 * 2**30
 _LARGEST_LINE = 2**20
+_LARGEST_LOOK = 64 * 2**20
+_ITEM = re.compile(rb'"case": "[^"\\\n]*", "item": 0,')
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,49 @@ def read_samples(folder: Path) -> Iterator[Sample]:
         raise RecordError(f"{path}: not a whole gzip file ({type(error).__name__})") from None
     except RecordError as error:
         raise RecordError(f"{path}: {error}") from None
+
+
+def first_samples(folder: Path, cases: int) -> list[Sample]:
+    """The answers to the first question of each task, of the first `cases` cases; none of a file too large to look at.
+
+    Lines are found by how this package writes them and only these are parsed: a look, where `read_samples` reads.
+    """
+    path = folder / SAMPLES
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(bounded(path, _LARGEST_PACKED))) as file:
+            data = file.read(_LARGEST_LOOK + 1)
+        if len(data) > _LARGEST_LOOK:
+            return []
+        return [_sample(Fields(loads(line), "line")) for line in _of_first(data, cases)]
+    except (OSError, EOFError, zlib.error) as error:
+        raise RecordError(f"{path}: not a whole gzip file ({type(error).__name__})") from None
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}") from None
+
+
+def _of_first(data: bytes, cases: int) -> Iterator[bytes]:
+    """The lines, in their order, with item 0 of the first `cases` cases that are named."""
+    marks = dict.fromkeys(islice(_named(data), cases))
+    starts = sorted(place for mark in marks for place in _places(data, mark))
+    for place in starts:
+        end = data.find(b"\n", place)
+        yield data[data.rfind(b"\n", 0, place) + 1 : end if end >= 0 else len(data)]
+
+
+def _named(data: bytes) -> Iterator[bytes]:
+    """What marks item 0 of a case, each once, in the order in which cases are named."""
+    seen = set()
+    for found in _ITEM.finditer(data):
+        if found[0] not in seen:
+            seen.add(found[0])
+            yield found[0]
+
+
+def _places(data: bytes, mark: bytes) -> Iterator[int]:
+    place = data.find(mark)
+    while place >= 0:
+        yield place
+        place = data.find(mark, place + 1)
 
 
 def read_edits(folder: Path) -> list[EditLine]:

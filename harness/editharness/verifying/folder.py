@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 from editharness.errors import RecordError
 from editharness.store import RunRecord
 from editharness.store.judgements import read_judgements
+from editharness.store.notes import NOTE, read_note
 from editharness.store.read import digest
 from editharness.store.write import EDITS, RECORD, SAMPLES, SCORES
 from editharness.verifying.findings import Finding
+from editharness.verifying.texts import check_texts
 
 FILES = (EDITS, SAMPLES, SCORES)
 """What stands beside every record."""
@@ -53,6 +56,8 @@ def _other(file: Path, entry: os.DirEntry[str], record: RunRecord) -> Iterator[F
         yield Finding("error", file, "", "a link, folder or device: a run's folder holds plain files only")
     elif _JUDGEMENTS.fullmatch(entry.name):
         yield from _judgements(file, record)
+    elif NOTE.fullmatch(entry.name):
+        yield from _noted(file)
     elif entry.name.startswith("."):
         yield Finding("warning", file, "", "a hidden file that the record does not name: remove it before submitting")
     else:
@@ -67,3 +72,14 @@ def _judgements(file: Path, record: RunRecord) -> Iterator[Finding]:
         return
     if made.samples != record.files.get(SAMPLES):
         yield Finding("error", file, "samples", "judged other answers than those of the record: judge again")
+
+
+def _noted(file: Path) -> Iterator[Finding]:
+    try:
+        note = read_note(file)
+    except RecordError as error:
+        yield Finding("error", file, "", str(error).removeprefix(f"{file}: "))
+        return
+    yield from check_texts(file, asdict(note))
+    if note.record != digest(file.parent / RECORD):
+        yield Finding("warning", file, "record", "is about an earlier state of this record: it says nothing now")
