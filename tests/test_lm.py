@@ -368,3 +368,15 @@ def test_an_edit_of_the_last_mlp_is_asked_row_by_row_too() -> None:
         with timeline.at(tuple(request.doc["_state"])):
             stock = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1)
             assert score == pytest.approx(likelihoods(stock, [asked("loglikelihood", request.args)])[0], abs=1e-4)
+
+
+def test_one_row_at_a_time_shares_nothing_and_says_the_same(made: tuple[Any, Any, Timeline]) -> None:
+    model, tokenizer, timeline = made
+    places: list[Any] = [("m/one", step, "alone") for step in (1, 2)]
+    requests = [asked("loglikelihood", (prompt, " the"), place) for prompt in PROMPTS for place in places * 2]
+    passes: list[torch.Size] = []
+    hook = model.register_forward_hook(lambda module, inputs, output: passes.append(output.logits.shape))
+    alone = likelihoods(EditedLM(timeline, tokenizer, batch_size=1), requests)
+    hook.remove()
+    assert len(passes) == len(requests)
+    assert alone == pytest.approx(likelihoods(EditedLM(timeline, tokenizer, batch_size=32), requests), abs=1e-5)

@@ -11,6 +11,9 @@ from typing import Any
 from editharness.errors import UsageError
 from editharness.types import Schedule
 
+ROWS = 64
+"""Rows asked at once, unless something else is typed."""
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -32,7 +35,7 @@ class RunConfig:
     stop_on_collapse: bool = False
     dtype: str = "float32"
     device: str = "cpu"
-    batch_size: int = 64
+    batch_size: int = ROWS
     data: Mapping[str, Path] = field(default_factory=dict)
     corpus: Path | None = None
     train: Path | None = None
@@ -64,6 +67,7 @@ class RunConfig:
         words = ["editharness", "eval", "--method", self.method, "--task", self.task, "--model", plain["model"]]
         words += ["--edits", str(self.edits), "--schedule", str(self.schedule), "--seed", str(self.seed)]
         words += ["--dtype", self.dtype]
+        words += ["--batch-size", str(self.batch_size)] if self.batch_size != ROWS else []
         words += ["--checkpoints", ",".join(map(str, self.checkpoints))] if self.checkpoints else []
         words += ["--stop-on-collapse"] if self.stop_on_collapse else []
         words += ["--abilities", ",".join(self.abilities)] if self.abilities else []

@@ -43,7 +43,11 @@ Encoded = tuple[Any, list[int], list[int]]
 
 
 class EditedLM(HFLM):
-    """An HFLM that walks a timeline. Rows of different cases are never shared, generation stops row by row."""
+    """An HFLM that walks a timeline; generation stops row by row.
+
+    With `batch_size` 1 nothing is shared and nothing left out: every question goes alone through the whole model as
+    edited, and transformers' own `generate` answers. It is what the faster ways are held against (`eval --exact`).
+    """
 
     def __init__(
         self,
@@ -66,6 +70,7 @@ class EditedLM(HFLM):
         )
         self.timeline, self.default, self.progress = timeline, default, progress
         self.keeper = keeper
+        self.exact = batch_size == 1
         self._last_mlp = _last_mlp(timeline.model)
         self._before: dict[str, Before] = {}
         self._asked: Sequence[Instance] = ()
@@ -125,7 +130,7 @@ class EditedLM(HFLM):
     ) -> list[list[int]]:
         """The new tokens of each row, up to its end of text."""
         pad, ends = self.tokenizer.pad_token_id, {self.eot_token_id, self.tokenizer.eos_token_id}
-        if settings.plain(self.model) and not self.timeline.replaced:
+        if settings.plain(self.model) and not self.timeline.replaced and not self.exact:
             stop = RowStop(self.tokenizer, settings.stops)
             made = greedy(self.model, prompts, settings.length, stop, pad, dropped)
             return [_before(row, ends) for row in made]
@@ -153,7 +158,8 @@ class EditedLM(HFLM):
     ) -> list[Any]:
         groups: dict[Group, list[int]] = {}
         routed = [self._routed(request) for request in requests]
-        alone = self._askable_together(group for _, group in routed) if together else set()
+        rows = together and not self.exact
+        alone = self._askable_together(group for _, group in routed) if rows else set()
         for i, (_, group) in enumerate(routed):
             # requests that differ in their routers only share a model, hence a batch; the unedited ones come first
             groups.setdefault(TOGETHER if group.place in alone else group, []).append(i)
@@ -223,19 +229,19 @@ class EditedLM(HFLM):
     ) -> list[tuple[float, bool]]:
         """As HFLM's, but padding is masked, only what the continuations need goes through the head, and continuations
         that are read off the same row (the same prompt, one token each) share it."""
-        sharing: dict[Row, list[int]] = {}
+        sharing: dict[tuple[Row, int], list[int]] = {}
         for i, (_, context, continuation) in enumerate(requests):
             place = self._places[i] if self._places else None
             row = Row.of(context, continuation, self.max_length, self._watched(i), place)
-            sharing.setdefault(row, []).append(i)
+            sharing.setdefault((row, i if self.exact else 0), []).append(i)
         # longest first: a batch that does not fit into memory fails at once
-        order = sorted(sharing, key=lambda row: (-len(row.ids), row.ids))
+        order = sorted(sharing, key=lambda key: (-len(key[0].ids), key[0].ids))
         answers: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
         size = override_bs or self.batch_size
         for chunk in (order[start : start + size] for start in range(0, len(order), size)):
-            asked = [[requests[i][2] for i in sharing[row]] for row in chunk]
-            for row, made in zip(chunk, self._scored(chunk, asked), strict=True):
-                for i, answer in zip(sharing[row], made, strict=True):
+            asked = [[requests[i][2] for i in sharing[key]] for key in chunk]
+            for key, made in zip(chunk, self._scored([row for row, _ in chunk], asked), strict=True):
+                for i, answer in zip(sharing[key], made, strict=True):
                     answers[i] = answer
             if override_bs is None:  # else these are windows of longer texts, which are counted elsewhere
                 self.progress(sum(map(len, asked)))
@@ -299,7 +305,7 @@ class EditedLM(HFLM):
     @contextmanager
     def _only(self, places: tuple[torch.Tensor, ...], patched: Patched) -> Iterator[None]:
         """The head, and the last MLP where it is as it was made, at these places [k] only."""
-        last = None if self.timeline.replaced or self.model is not self.timeline.model else self._last_mlp
+        last = None if self.exact or self.timeline.replaced or self.model is not self.timeline.model else self._last_mlp
         with ExitStack() as stack:
             row, position = places
             stack.enter_context(only_positions(self.model.get_output_embeddings(), row, position))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +130,13 @@ def choose(presets: Sequence[Preset], name: str | None, facts: Mapping[str, Any]
     )
 
 
-def resolve(spec: MethodSpec, preset: Preset | None, overrides: Mapping[str, Any]) -> Resolved:
-    """The options of a method: defaults, then the preset, then what was typed; raises OptionError, UnknownNameError."""
+def resolve(
+    spec: MethodSpec, preset: Preset | None, overrides: Mapping[str, Any], *, rows: int | None = None
+) -> Resolved:
+    """The options of a method: defaults, then the preset, then what was typed; raises OptionError, UnknownNameError.
+
+    With `rows` 1 (`eval --exact`) nothing is searched in a batch: `row_tokens`, where a method has it, is 1.
+    """
     if spec.options is None:
         if overrides:
             raise OptionError(f"method {spec.name!r} has no options: leave --set {next(iter(overrides))} out")
@@ -139,6 +144,8 @@ def resolve(spec: MethodSpec, preset: Preset | None, overrides: Mapping[str, Any
     if preset is not None:
         _check_values(spec.name, spec.options, preset)
     options = resolve_options(spec.options, preset.values if preset else {}, overrides)
+    if rows == 1 and hasattr(options, "row_tokens"):
+        options = replace(options, row_tokens=1)
     return Resolved(
         options=options,
         preset_name=preset.name if preset else "",

@@ -97,7 +97,7 @@ def run(config: RunConfig, registry: Registry, report: Reporter, part: Unfinishe
         report.stage(f"loading {config.model}")
         loaded = open_model(config, registry)
         render = chat_renderer(loaded.tokenizer)
-        resolved = resolve(spec, _preset(spec, config, loaded), config.settings)
+        resolved = resolve(spec, _preset(spec, config, loaded), config.settings, rows=config.batch_size)
     keeper = part.open(identity(config, registry, loaded, data.sha256, resolved.values)) if part else NOTHING
     clock.add(keeper.facts("clock") or {})
     keeper.clock = clock.so_far

@@ -59,6 +59,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="number format (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:0, mps (default: %(default)s)")
     parser.add_argument("--batch_size", "--batch-size", type=positive, default=64, help="rows asked at once")
+    parser.add_argument(
+        "--exact", action="store_const", const=1, dest="batch_size",
+        help="share nothing: every question and every value search alone, through the whole model (the same as "
+        "--batch-size 1); many times slower, to check what batching does to a number",
+    )  # fmt: skip
     parser.add_argument("--output", type=Path, default=Path("runs"), help="where records go (default: %(default)s)")
     parser.add_argument(
         "--fresh", action="store_true", help="begin anew, whatever an interrupted run of this command has kept"

@@ -93,7 +93,7 @@ def _options(path: Path, record: RunRecord, config: RunConfig, spec: MethodSpec,
     said = record.method
     try:
         presets = _presets(record, spec, config.preset, here)
-        possible = [resolve(spec, preset, config.settings) for preset in presets]
+        possible = [resolve(spec, preset, config.settings, rows=config.batch_size) for preset in presets]
     except EditHarnessError as error:
         yield Finding("error", path, "method.preset.name", str(error))
         return

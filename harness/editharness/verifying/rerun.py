@@ -165,7 +165,9 @@ def _needed(planned: Planned, chosen: Sequence[Case]) -> Sequence[Case]:
 
 def _resolved(spec: MethodSpec, config: RunConfig, loaded: LoadedModel) -> Resolved:
     presets = load_presets(spec.presets) if spec.presets else []
-    return resolve(spec, choose(presets, config.preset, model_facts(loaded.model.config)), config.settings)
+    return resolve(
+        spec, choose(presets, config.preset, model_facts(loaded.model.config)), config.settings, rows=config.batch_size
+    )
 
 
 def _differences(
