@@ -38,6 +38,7 @@ class RunConfig:
     batch_size: int = ROWS
     data: Mapping[str, Path] = field(default_factory=dict)
     corpus: Path | None = None
+    moments: str | None = None
     train: Path | None = None
     plugins: tuple[Path, ...] = ()
     output: Path = Path("runs")
@@ -47,7 +48,8 @@ class RunConfig:
     def resolved(self) -> dict[str, Any]:
         """Every field as plain JSON values; files by name only, so that no record names a folder of this machine.
 
-        `plugins` is there only where there are some: earlier records, whose ids hash these values, have no such key.
+        `plugins` and `moments` are there only where there are some: earlier records, whose ids hash these values, have
+        no such key.
         """
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("passed", "output")}
         values["schedule"] = str(self.schedule)
@@ -58,6 +60,8 @@ class RunConfig:
         values["train"] = self.train.name if self.train else None
         plugins = [path.name for path in values.pop("plugins")]
         values |= {"plugins": plugins} if plugins else {}
+        moments = values.pop("moments")
+        values |= {"moments": moments} if moments else {}
         values["model"] = Path(self.model).name if Path(self.model).is_absolute() else self.model
         return {**values, "settings": dict(self.settings)}
 
@@ -72,8 +76,8 @@ class RunConfig:
         words += ["--stop-on-collapse"] if self.stop_on_collapse else []
         words += ["--abilities", ",".join(self.abilities)] if self.abilities else []
         words += ["--ability-limit", str(self.ability_limit)] if self.ability_limit else []
-        for flag in ("preset", "revision", "limit", "corpus", "train"):
-            words += [f"--{flag}", str(plain[flag])] if plain[flag] is not None else []
+        for flag in ("preset", "revision", "limit", "corpus", "moments", "train"):
+            words += [f"--{flag}", str(plain[flag])] if plain.get(flag) is not None else []
         for flag, pairs in (("--data", plain["data"]), ("--set", self.settings)):
             for key, value in sorted(pairs.items()):
                 words += [flag, f"{key}={value}"]

@@ -13,7 +13,10 @@ from torch import nn
 
 from editharness.errors import EditError
 from editharness.inplace import Recording, recording
-from editharness.locate.moments import MAX_LENGTH, Moments, MomentStore, collect, corpus_digest
+from editharness.locate.collecting import MAX_LENGTH
+from editharness.locate.gathering import Gathering
+from editharness.locate.moment_store import MomentStore
+from editharness.locate.moments import Moments
 from editharness.locate.templates import SHORT, Sampling, context_templates
 from editharness.models.modules import ModuleMap, module_map
 from editharness.models.spans import Prompts, encode_edits
@@ -31,8 +34,9 @@ class LocalHost:
     """Implements method.Host for one loaded model.
 
     `texts` is the corpus of second moments, or a function that fetches it when it is first needed. `cache` is the
-    folder for second moments (None: keep none). Whoever else edits the model, the timeline above all, does so through
-    `masters`, so that second moments and `original` are those of the unedited model at any moment.
+    folder for second moments (None: keep none), `imported` the name of imported ones to use in their place. Whoever
+    else edits the model, the timeline above all, does so through `masters`, so that second moments and `original` are
+    those of the unedited model at any moment.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class LocalHost:
         cache: Path | None = None,
         progress: Callable[[int, int, str], None] | None = None,
         max_length: int = MAX_LENGTH,
+        imported: str | None = None,
     ) -> None:
         self.loaded = loaded
         self.model: nn.Module = loaded.model
@@ -53,11 +58,12 @@ class LocalHost:
         self.rng: Generator = torch.Generator().manual_seed(seed)
         self.masters = Masters(self.model)
         self._kept: Path | None = None
-        self._texts = texts
-        self._corpus: str | None = None
-        self._store = MomentStore(cache)
         self._progress = progress
-        self._max_length = min(max_length, getattr(loaded.model.config, "max_position_embeddings", None) or max_length)
+        positions = getattr(loaded.model.config, "max_position_embeddings", None)
+        self.gathering = Gathering(
+            self.model, self.modules, self.tokenizer, loaded.digest, texts, MomentStore(cache),
+            min(max_length, positions or max_length), self.unedited, self.progress, imported,
+        )  # fmt: skip
         self._moments: dict[int, Moments] = {}
         self._templates: dict[tuple[int, int, Sampling], tuple[str, ...]] = {}
 
@@ -92,11 +98,11 @@ class LocalHost:
     def moments(self, layer: int, *, together: Sequence[int] = ()) -> Moments:
         """Second moments of the keys of `layer` in the unedited model; missing ones of `together` in the same pass."""
         wanted = sorted({layer, *together} - self._moments.keys())
-        stored = {one: self._store.load(self._provenance(one)) for one in wanted}
+        stored = {one: self.gathering.stored(one) for one in wanted}
         self._moments |= {one: self._near(found) for one, found in stored.items() if found is not None}
         missing = [one for one in wanted if one not in self._moments]
         if missing:
-            self._moments |= self._collected(missing)
+            self._moments |= self.gathering.gather(missing)
         return self._moments[layer]
 
     def original(self, parameter: str) -> Tensor:
@@ -148,33 +154,14 @@ class LocalHost:
         if self._kept is not None:
             save_state(state, self._kept)
 
-    def _collected(self, layers: Sequence[int]) -> dict[int, Moments]:
-        with self.unedited():
-            made = collect(
-                self.model, self.modules, self.tokenizer, self._corpus_texts(), layers,
-                max_length=self._max_length, progress=lambda done, total: self.progress(done, total, "second moments"),
-            )  # fmt: skip
-        kept = {layer: Moments(m.c, m.tokens, self._provenance(layer)) for layer, m in made.items()}
-        for moments in kept.values():
-            self._store.save(moments)
-        return kept
-
     def _near(self, moments: Moments) -> Moments:
         """The moments on the model's device, where they are solved with."""
         return Moments(moments.c.to(self.device), moments.tokens, moments.provenance)
 
-    def _corpus_texts(self) -> Sequence[str]:
-        if callable(self._texts):
-            self._texts = self._texts()
-        return self._texts
-
-    def _provenance(self, layer: int) -> dict[str, str | int]:
-        texts = self._corpus_texts()
-        self._corpus = self._corpus or corpus_digest(texts)
-        return {
-            "model": self.loaded.digest,
-            "layer": layer,
-            "corpus": self._corpus,
-            "documents": len(texts),
-            "max_length": self._max_length,
-        }
+    def imported(self) -> tuple[str, ...]:
+        """A line per layer whose imported second moments were used: under which name, from which file."""
+        used = [(layer, m.provenance) for layer, m in sorted(self._moments.items()) if "imported" in m.provenance]
+        return tuple(
+            f"second moments of layer {layer}: {p['imported']}, imported from {p['file']} (sha256 {p['sha256']})"
+            for layer, p in used
+        )

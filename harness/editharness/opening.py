@@ -77,8 +77,13 @@ def open_model(wanted: Wanted, registry: Registry) -> LoadedModel:
         raise ModelError(f"{error}; did you mean {near[0]!r}?") from error
 
 
-def open_host(wanted: Wanted, registry: Registry, loaded: LoadedModel, advance: Callable[[int], None]) -> LocalHost:
-    """The host of a loaded model; `advance` hears of every bit of progress. Raises ModelError without a module map."""
+def open_host(
+    wanted: Wanted, registry: Registry, loaded: LoadedModel, advance: Callable[[int], None], moments: str | None = None
+) -> LocalHost:
+    """The host of a loaded model; `advance` hears of every bit of progress. Raises ModelError without a module map.
+
+    `moments`: the name of imported second moments, to be used in place of those over the corpus.
+    """
 
     def texts() -> Sequence[str]:
         text = text_file(wanted, registry, loaded)
@@ -90,6 +95,7 @@ def open_host(wanted: Wanted, registry: Registry, loaded: LoadedModel, advance: 
         texts=texts,
         cache=cache_folder(),
         progress=lambda done, total, what: advance(done),
+        imported=moments,
     )
 
 

@@ -124,9 +124,9 @@ def _health(outcome: Outcome) -> r.HealthFacts | None:
 
 def _notes(outcome: Outcome) -> tuple[str, ...]:
     if outcome.chat_template is None:
-        return ()
+        return outcome.imported
     identity = hashlib.sha256(outcome.chat_template.encode()).hexdigest()
-    return (f"questions put through the model's own chat template (sha256 {identity[:16]})",)
+    return (f"questions put through the model's own chat template (sha256 {identity[:16]})", *outcome.imported)
 
 
 def _outcomes(statuses: list[Status]) -> r.Outcomes:

@@ -73,6 +73,7 @@ class Outcome:
     answers: Mapping[Row, Sequence[Answer]]
     seconds: Mapping[str, float]
     peak_memory_bytes: int
+    imported: tuple[str, ...] = ()
 
 
 def run(config: RunConfig, registry: Registry, report: Reporter, part: Unfinished | None = None) -> Outcome:
@@ -107,7 +108,7 @@ def run(config: RunConfig, registry: Registry, report: Reporter, part: Unfinishe
         train = find_train(spec, config.train, registry, data, cases, offline=offline())
     registry.run_started(config)
     gauge = None if config.method in (UNTOUCHED, CONTEXT) else open_gauge(config, registry, effective, loaded)
-    host = open_host(config, registry, loaded, report.advance)
+    host = open_host(config, registry, loaded, report.advance, config.moments)
     timeline = Timeline(loaded.model, host.masters, digest=loaded.digest)
     with clock.phase("training"):
         report.stage(f"{config.method}: training" if spec.trains else "editing")
@@ -140,7 +141,7 @@ def run(config: RunConfig, registry: Registry, report: Reporter, part: Unfinishe
         config, spec, resolved, protocol_spec, protocol.digest(), protocol.ranked_by, data, selection, cases,
         train, prepared, loaded, digest_after, effective, own, columns_of(protocol, answers, cases[: config.limit]),
         series, gauge, loaded.tokenizer.chat_template if asked.chat else None, protocol.controls, answers,
-        clock.seconds, peak_memory(),
+        clock.seconds, peak_memory(), host.imported(),
     )  # fmt: skip
 
 

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from editharness.errors import MethodError
-from editharness.locate.moments import Moments, MomentStore, collect, corpus_digest
+from editharness.locate.collecting import Sums, collect, joined
+from editharness.locate.moment_store import MomentStore, corpus_digest
+from editharness.locate.moments import Moments
 from editharness.locate.solve import solve
 from editharness.models.capture import capture
 from editharness.models.modules import module_map
@@ -22,7 +24,7 @@ from editharness.testing.tiny import TEXT
 def test_one_pass_over_chunks_is_the_mean_over_every_token(made: Callable[..., Any], family: str) -> None:
     model, tokenizer = made(family)
     modules = module_map(model)
-    ours = collect(model, modules, tokenizer, TEXT, [0, 2], max_length=12, budget=30)
+    ours = collect(model, modules, tokenizer, TEXT, [0, 2], max_length=12, budget=30).moments()
     for layer in (0, 2):
         keys = []
         for text in TEXT:
@@ -38,7 +40,7 @@ def test_one_pass_over_chunks_is_the_mean_over_every_token(made: Callable[..., A
 def test_no_texts_is_one_line(made: Callable[..., Any]) -> None:
     model, tokenizer = made("llama")
     with pytest.raises(MethodError, match="second moments need texts"):
-        collect(model, module_map(model), tokenizer, [], [0])
+        collect(model, module_map(model), tokenizer, [], [0]).moments()
 
 
 @settings(max_examples=20, deadline=None)
@@ -88,7 +90,7 @@ def test_rounding_below_zero_raises_the_floor() -> None:
 
 def test_store_keeps_the_bits_under_their_provenance(made: Callable[..., Any], tmp_path: Path) -> None:
     model, tokenizer = made("llama")
-    fresh = collect(model, module_map(model), tokenizer, TEXT, [1])[1]
+    fresh = collect(model, module_map(model), tokenizer, TEXT, [1]).moments()[1]
     store, facts = MomentStore(tmp_path), {"model": "a", "layer": 1}
     store.save(Moments(fresh.c, fresh.tokens, facts))
     back = store.load(facts)
@@ -108,3 +110,41 @@ def test_the_corpus_digest_sees_order_and_borders() -> None:
     assert corpus_digest(["ab", "c"]) != corpus_digest(["a", "bc"])
     assert corpus_digest(["a", "b"]) != corpus_digest(["b", "a"])
     assert corpus_digest(["a", "b"]) == corpus_digest(("a", "b"))
+
+
+def test_an_interrupted_pass_goes_on_to_the_same_bits(made: Callable[..., Any]) -> None:
+    model, tokenizer = made("llama")
+    kept: list[Sums] = []
+    whole = collect(model, module_map(model), tokenizer, TEXT, [0, 1], block=2, keep=kept.append)
+    assert [sums.documents for sums in kept] == [2, 4, 6]
+    again = collect(model, module_map(model), tokenizer, TEXT, [0, 1], block=2, start=kept[0])
+    assert (again.tokens, again.documents) == (whole.tokens, whole.documents)
+    for layer in (0, 1):
+        assert torch.equal(again.totals[layer], whole.totals[layer])
+
+
+@pytest.mark.parametrize("cut", [1, 3, 5])
+def test_the_parts_of_a_corpus_add_up_to_the_whole(made: Callable[..., Any], cut: int) -> None:
+    model, tokenizer = made("gpt2")
+    whole, first, rest = (
+        collect(model, module_map(model), tokenizer, texts, [1]) for texts in (TEXT, TEXT[:cut], TEXT[cut:])
+    )
+    both = joined([first, rest])
+    assert (both.tokens, both.documents) == (whole.tokens, whole.documents)
+    torch.testing.assert_close(both.moments()[1].c, whole.moments()[1].c, rtol=1e-6, atol=1e-7)
+
+
+def test_unfinished_sums_lie_beside_the_moments_until_they_are_done(made: Callable[..., Any], tmp_path: Path) -> None:
+    model, tokenizer = made("llama")
+    store, named = MomentStore(tmp_path), [{"model": "a", "layer": 1}]
+    sums = collect(model, module_map(model), tokenizer, TEXT[:3], [1])
+    store.save_sums(sums, named, "1/2")
+    back = store.load_sums(named, "1/2")
+    assert back is not None
+    assert torch.equal(back.totals[1], sums.totals[1])
+    assert (back.tokens, back.documents) == (sums.tokens, 3)
+    assert store.load_sums(named) is None
+    assert store.load_sums(named, "2/2") is None
+    assert list(store.list()) == []
+    store.drop_sums(named, "1/2")
+    assert store.load_sums(named, "1/2") is None

@@ -61,6 +61,7 @@ COMMANDS: Mapping[str, Command] = {
     "check": Command(
         "editharness.cli.check", "does a plugin keep its promises? methods, protocols, data sets, judges, tasks"
     ),
+    "stats": Command("editharness.cli.stats", "second moments of keys: compute, import published ones, list"),
     "validate": Command("editharness.cli.validate", "tasks, data, presets, plugins, records: the first wrong line"),
     "methods": Command("editharness.cli.listing", "list the editing methods; NAME shows its options and presets"),
     "protocols": Command("editharness.cli.listing", "list the evaluation protocols"),

@@ -56,6 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", action="append", default=[], metavar="NAME=FILE", help="the file of a data set")
     parser.add_argument("--train", type=Path, metavar="FILE", help="cases to train on, for data without a train split")
     parser.add_argument("--corpus", type=Path, help="text for second moments, one document per line")
+    parser.add_argument("--moments", metavar="NAME", help="second moments brought in with `editharness stats import`")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="number format (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:0, mps (default: %(default)s)")
     parser.add_argument("--batch_size", "--batch-size", type=positive, default=64, help="rows asked at once")
@@ -221,6 +222,7 @@ def configure(args: argparse.Namespace, task: str, method: str, cell: Cell) -> R
         batch_size=args.batch_size,
         data=parse_files(args.data),
         corpus=args.corpus,
+        moments=args.moments,
         train=args.train,
         plugins=tuple(args.plugin),
         output=args.output,

@@ -18,6 +18,7 @@ _LATER: Mapping[str, Any] = {
     "ability_limit": None,
     "stop_on_collapse": False,
     "plugins": [],
+    "moments": None,
 }
 """Settings that the first records did not have, with what was in force then."""
 
@@ -45,6 +46,7 @@ def read_config(resolved: Mapping[str, Any]) -> RunConfig:
         batch_size=f.count("batch_size"),
         data={name: Path(file) for name, file in f.named_texts("data").items()},
         corpus=_file(f, "corpus"),
+        moments=f.maybe_text("moments"),
         train=_file(f, "train"),
         plugins=tuple(Path(name) for name in f.texts("plugins")),
         trust_remote_code=f.flag("trust_remote_code"),

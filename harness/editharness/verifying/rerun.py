@@ -99,7 +99,7 @@ def _asked_again(
 
 
 def _bench(config: RunConfig, planned: Planned, loaded: LoadedModel, here: Here) -> _Bench:
-    registry, host = here.registry, open_host(config, here.registry, loaded, lambda done: None)
+    registry, host = here.registry, open_host(config, here.registry, loaded, lambda done: None, config.moments)
     spec = registry.method(config.method)
     train = find_train(spec, config.train, registry, here.cases(planned.data), planned.cases, offline=offline())
     resolved = _resolved(spec, config, loaded)
