@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
         "errors charts durable",
-        "types cache progress reporting",
+        "types cache progress reporting memory",
         "hooks options method protocol config judge claims",
         "plugin_loading task_index registry presets",
         "data models",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -129,6 +130,15 @@ def notice(text: str) -> None:
 def complain(text: str) -> None:
     """A line about what went wrong or was left out, on stderr, whatever was asked for."""
     print(text, file=sys.stderr)
+
+
+def parse_bytes(text: str) -> int:
+    """An argument such as 8GB, 500MB or 1.5TB in bytes."""
+    units = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([MGT]B)", text.strip(), re.IGNORECASE)
+    if found is None or not float(found[1]):
+        raise argparse.ArgumentTypeError(f"{text!r}: write a size, as in 8GB or 500MB")
+    return int(float(found[1]) * units[found[2].upper()])
 
 
 def add_plugins(parser: argparse.ArgumentParser) -> None:

@@ -1,20 +1,22 @@
 """`editharness eval --dry-run`: what would be run, from the same plan as a run's, without a model and without a trace.
 
-Times and memory are scaled from an earlier run of the same method on the same model, number format and device, where
---output holds one; nothing else can tell them, and "unknown" says so.
+Times are scaled from an earlier run of the same method on the same model, number format and device, where --output
+holds one; nothing else can tell them, and "unknown" says so. Memory is that run's peak, else estimated (`memory`).
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from editharness.cli.cache import size
 from editharness.cli.common import Table
-from editharness.errors import EditHarnessError, NotCachedError
+from editharness.errors import EditHarnessError, NotCachedError, UsageError
+from editharness.memory import Estimate, Sizes, estimate, rows_within
 
 if TYPE_CHECKING:
     from editharness.config import RunConfig
@@ -70,14 +72,17 @@ def table(plans: Sequence[Planned], registry: Registry) -> Table:
 
 def _row(one: Planned, registry: Registry) -> tuple[object, ...]:
     config, earlier = one.config, _earlier(one.config)
-    weights = _weights(config, registry)
     if earlier is not None:
         time, memory = f"about {_seconds(config, earlier):.0f} s", size(earlier.cost.peak_memory_bytes or 0)
         how = f"time scaled from run {earlier.id} of {earlier.created[:10]}, memory its peak"
     else:
-        time, memory = UNKNOWN, f"{size(weights)} for the weights, the rest unknown" if weights else UNKNOWN
+        told = needed(config, registry)
+        time, memory = UNKNOWN, UNKNOWN if told is None else f"about {size(told.total)}"
         kind = f"{config.method} on {config.model} ({config.dtype}, {config.device})"
         how = f"no earlier run of {kind} in {config.output}"
+        if told is not None:
+            parts = ", ".join(f"{name} {size(value)}" for name, value in vars(told).items() if value)
+            how += f"; memory estimated: {parts}"
     requests = UNKNOWN if one.requests is None else one.requests
     return (config.method, one.preset, config.task, config.edits, one.schedule, list(one.tasks), requests, time, memory,
             "; ".join(part for part in (how, one.note) if part))  # fmt: skip
@@ -127,6 +132,53 @@ def _folder(config: RunConfig, registry: Registry) -> Path | None:
         return find_model(config.model, revision=config.revision, offline=True, packaged=packaged).folder
     except EditHarnessError:
         return None
+
+
+def needed(config: RunConfig, registry: Registry) -> Estimate | None:
+    """The memory of a run, as estimated; None where the model's files are not here."""
+    found = _sized(config, registry)
+    return None if found is None else estimate(**found, rows=config.batch_size)
+
+
+def within(config: RunConfig, registry: Registry, budget: int) -> RunConfig:
+    """The run with as many rows asked at once as the budget allows; raises UsageError where not even one fits."""
+    found = _sized(config, registry)
+    if found is None:
+        return config
+    rows = rows_within(budget, config.batch_size, **found)
+    if not rows:
+        parts = ", ".join(f"{name} {size(value)}" for name, value in vars(estimate(**found, rows=1)).items() if value)
+        raise UsageError(
+            f"--memory {size(budget)}: {config.method} on {config.model} needs more even for one row at a time "
+            f"({parts}); take a smaller model or --dtype bfloat16"
+        )
+    return replace(config, batch_size=rows)
+
+
+def _sized(config: RunConfig, registry: Registry) -> dict[str, Any] | None:
+    """What an estimate is made of: sizes of the model, layers that are edited, tokens of a value search."""
+    folder = _folder(config, registry)
+    if folder is None or not (folder / "config.json").is_file():
+        return None
+    sizes = Sizes.of(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    if sizes is None:
+        return None
+    options = _options(config, registry, folder)
+    layers = getattr(options, "layers", ()) or (range(sizes.layers // 8, sizes.layers // 4 + 1) if options else ())
+    return {
+        "sizes": sizes, "weights": _weights(config, registry), "bytes_each": BYTES[config.dtype], "layers": layers,
+        "moments": hasattr(options, "covariance_weight") or hasattr(options, "covariance"),
+        "search_tokens": getattr(options, "row_tokens", 0),
+    }  # fmt: skip
+
+
+def _options(config: RunConfig, registry: Registry, folder: Path) -> Any:
+    from editharness.presets import choose, folder_facts, load_presets, resolve
+
+    spec = registry.method(config.method)
+    presets = load_presets(spec.presets) if spec.presets else []
+    preset = choose(presets, config.preset, folder_facts(folder))
+    return resolve(spec, preset, config.settings, rows=config.batch_size).options
 
 
 def _weights(config: RunConfig, registry: Registry) -> int:

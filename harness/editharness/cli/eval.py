@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from editharness.cli.cells import Cell, cells, parse_edits, parse_schedules
-from editharness.cli.common import add_plugins, complain, natural, notice, positive, show_table
+from editharness.cli.common import add_plugins, complain, natural, notice, parse_bytes, positive, show_table
 from editharness.errors import DataError, EditHarnessError, UnknownNameError, UsageError
 from editharness.types import MethodSpec
 
@@ -65,6 +65,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="share nothing: every question and every value search alone, through the whole model (the same as "
         "--batch-size 1); many times slower, to check what batching does to a number",
     )  # fmt: skip
+    parser.add_argument(
+        "--memory", type=parse_bytes, metavar="SIZE",
+        help="stay within so much, as in 8GB: fewer rows at once, or a refusal before anything is loaded (an estimate)",
+    )  # fmt: skip
     parser.add_argument("--output", type=Path, default=Path("runs"), help="where records go (default: %(default)s)")
     parser.add_argument(
         "--fresh", action="store_true", help="begin anew, whatever an interrupted run of this command has kept"
@@ -99,6 +103,8 @@ def run(args: argparse.Namespace) -> int:
             raise DataError(f"--train {config.train}: no such file")
     for line in left_out:
         complain(line)
+    if args.memory is not None:
+        configs = [_within(config, registry, args.memory) for config in configs]
     if args.dry_run:
         from editharness.cli.dry_run import plan, table
 
@@ -129,6 +135,15 @@ def run(args: argparse.Namespace) -> int:
         for path in paths:
             notice(f"record: {path}")
     return 0 if len(paths) == len(configs) else 2
+
+
+def _within(config: RunConfig, registry: Registry, budget: int) -> RunConfig:
+    from editharness.cli.dry_run import within
+
+    found = within(config, registry, budget)
+    if found.batch_size != config.batch_size:
+        notice(f"{config.method}: {found.batch_size} rows at once, not {config.batch_size}, to stay within --memory")
+    return found
 
 
 def _observed(registry: Registry, args: argparse.Namespace) -> Registry:
