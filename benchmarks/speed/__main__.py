@@ -15,6 +15,7 @@ import platform
 import statistics
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -34,9 +35,21 @@ import work
 PARTS = ("values", "answers", "solve", "sequence", "scaling", "work", "starts")
 
 
+BEGIN, END = "<!-- measured: python benchmarks/speed -->", "<!-- end -->"
+SHOWN: list[str] = []
+
+
 def show(line: str) -> None:
     """A line of a table, at once."""
     print(line, flush=True)
+    SHOWN.append(line)
+
+
+def write(page: Path) -> None:
+    """What was shown, in place of what stands between the page's two marks."""
+    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
+    shown = "\n".join(SHOWN).strip()
+    page.write_text(f"{before}{BEGIN}\n\n{shown}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
 
 
 def pairs(parts: list[str]) -> Iterator[timing.Pair]:
@@ -56,8 +69,7 @@ def pairs(parts: list[str]) -> Iterator[timing.Pair]:
 def scaling() -> Iterator[timing.Pair]:
     """How the ratio of the value search moves with edits, templates, width and depth."""
     for shape, templates, edits in (
-        ("small", 1, 1), ("small", 1, 10), ("small", 1, 400), ("small", 3, 100), ("narrow", 1, 100),
-        ("deep", 1, 100), ("wide", 1, 100),
+        ("small", 1, 1), ("small", 1, 10), ("small", 3, 100), ("narrow", 1, 100), ("deep", 1, 50), ("wide", 1, 50),
     ):  # fmt: skip
         yield values.pair(shape, templates, edits, least=1, name=f"{shape}: {templates} template(s), {edits} edit(s)")
 
@@ -92,6 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(PARTS), help=f"parts, by commas: {', '.join(PARTS)}")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--write", type=Path, help="also put the tables between the marks of this page")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--shape", choices=sorted(shapes.SHAPES), default="small", help="of the part work")
     parser.add_argument("--device", default="cpu", help="of the part work")
@@ -101,7 +114,10 @@ def main() -> None:
     if unknown := sorted(set(parts) - set(PARTS)):
         parser.error(f"no part {unknown[0]!r}: choose from {', '.join(PARTS)}")
     torch.set_num_threads(args.threads)
-    show(f"torch {torch.__version__}, {platform.machine()}, {args.threads} thread(s), {args.repeats} repetitions\n")
+    cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+                if line.startswith("model name")), platform.machine())  # fmt: skip
+    threads = f"{args.threads} thread{'s' * (args.threads > 1)}"
+    show(f"{date.today()}, torch {torch.__version__}, {cpu}, {threads}, {args.repeats} repetitions.\n")
     if {"values", "answers", "solve"} & set(parts):
         timing.table((timing.measure(pair, args.repeats) for pair in pairs(parts)), show)
     if "sequence" in parts:
@@ -115,6 +131,8 @@ def main() -> None:
         show("\n| command | wall | asked for |\n| --- | --- | --- |")
         for what, took, limit in starts.commands(args.repeats):
             show(f"| {what} | {timing.seconds(statistics.median(took))} | at most {limit:g} s |")
+    if args.write:
+        write(args.write)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 A place is (arm, step, kind). Carried: the sum of the arm's steps 1 to `step`; alone: that step's patch and no other;
 step 0: the unedited model. Outside `at` the model is unedited. The same place gives the same bits whatever was visited
 before, since its weights are always cast(fp32 original + deltas, added in the order of the steps); originals come back
-as saved bits. Patches are kept on the CPU, low-rank as they came; full deltas go to a temporary folder when they grow.
+as saved bits. Patches are kept on the CPU, low-rank as they came, and go to a temporary folder when they grow.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Timeline:
     """Journal of a model's arms; walks the model to any place and back. Make it while the model is unedited.
 
     `digest` is the whole model's `weights_digest` if known (LoadedModel has it), else taken now; `close` compares.
-    `journal_bytes` bounds the memory of full (fine-tuning) deltas; beyond it they lie on disk until `close`.
+    `journal_bytes` bounds the memory that changes of weights take; beyond it they lie on disk until `close`.
     """
 
     def __init__(

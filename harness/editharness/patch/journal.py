@@ -1,4 +1,4 @@
-"""What every arm's steps were: patches on the CPU, full deltas in a temporary folder once they exceed a budget."""
+"""What every arm's steps were: patches on the CPU, weight changes in a temporary folder once they exceed a budget."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Spilled:
 
 
 class Journal:
-    """Steps per arm, counted from 1. `budget` is the bytes that patches with full deltas may take in memory."""
+    """Steps per arm, counted from 1. `budget` is the bytes that changes of weights may take in memory."""
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
@@ -84,8 +84,7 @@ class Journal:
             self._disk = None
 
     def _kept(self, patch: Patch) -> Patch | Spilled:
-        full = isinstance(patch, WeightPatch) and any(isinstance(d, Dense) for d in patch.deltas.values())
-        if not full:
+        if not isinstance(patch, WeightPatch):
             return patch
         if self._used + nbytes(patch) <= self._budget:
             self._used += nbytes(patch)
