@@ -23,6 +23,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 sys.path.insert(0, str(Path(__file__).parent))
 
 import answers
+import ranks
 import sequence
 import shapes
 import solves
@@ -32,7 +33,7 @@ import torch
 import values
 import work
 
-PARTS = ("values", "answers", "solve", "sequence", "scaling", "work", "starts")
+PARTS = ("values", "answers", "solve", "sequence", "scaling", "ranks", "work", "starts")
 
 
 BEGIN, END = "<!-- measured: python benchmarks/speed -->", "<!-- end -->"
@@ -125,6 +126,10 @@ def main() -> None:
     if "scaling" in parts:
         show("\nThe value search, as it scales:\n")
         timing.table((timing.measure(pair, 1) for pair in scaling()), show)
+    if "ranks" in parts:
+        show("\nEdits asked together, each row with its own patch, against applied one after the other:\n")
+        wide = [(rank, probes) for probes in (3, 12) for rank in (1, 25, 50, 100, 200)]
+        timing.table((timing.measure(ranks.pair("small", *one), args.repeats) for one in wide), show)
     if "work" in parts:
         fraction(args.shape, args.device, args.dtype)
     if "starts" in parts:

@@ -1,4 +1,4 @@
-"""From which rank on is it faster to apply a patch than to let every row carry it? `per_row.WORTH` is chosen by this."""
+"""From which rank on is it faster to apply a patch than to let rows carry it? `per_row.WORTH` is chosen by this."""
 
 from __future__ import annotations
 
