@@ -15,8 +15,9 @@ from editharness.cli import main
 GUIDE = Path(__file__).parents[1] / "docs" / "extending.md"
 FILE = re.compile(r"`(\w+\.\w+)`:\n\n```(?:python|json)\n(.*?)^```", re.M | re.S)
 COMMANDS = re.compile(r"^```(?:sh|console)\n(.*?)^```", re.M | re.S)
-NAMES = ("my_method.py", "my_protocol.py", "capitals.jsonl", "my_data.py", "my_judge.py")
+NAMES = ("hello.py", "my_method.py", "my_protocol.py", "capitals.jsonl", "my_data.py", "my_judge.py")
 SAID = {
+    "eval --method hello": "hello",
     "check mine": "mine on gpt2: 0 findings",
     "eval --method mine": "mine",
     "check wordings": "wordings on pocket: 0 findings, 8 checks passed",

@@ -130,6 +130,20 @@ def test_json_lines_with_empty_lines_between(said: Said, tmp_path: Path) -> None
     assert f"{path}, line 5, field 'subject_span': [0, 1] does not cut the subject out" in words
 
 
+def test_facts_for_edit(said: Said, tmp_path: Path) -> None:
+    path = tmp_path / "facts.jsonl"
+    facts = [{"subject": "Greece", "prompt": "The main language of {} is", "target": "Dutch"} for _ in range(2)]
+    facts[1]["prompt"] = "The capital of {} is"
+    path.write_text("\n".join(map(json.dumps, facts)))
+    assert said(path) == (0, f"{path}: data, 2 facts, read as facts")
+    facts[1]["targt"] = facts[1].pop("target")
+    path.write_text("\n".join(map(json.dumps, facts)))
+    for words in ((), ("--as", "facts")):
+        status, line = said(path, *words)
+        assert status == 2
+        assert f"{path}, line 2: unknown field 'targt': did you mean 'target'?" in line
+
+
 def test_own_facts(said: Said, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows, path = own(tmp_path), tmp_path / "own.jsonl"
     capsys.readouterr()

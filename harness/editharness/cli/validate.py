@@ -21,7 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a file, or a run's folder")
     parser.add_argument(
         "--as", dest="reader", default="", metavar="DATA",
-        help="the data set that a data file is for, or pairs: question-answer pairs (default: told by its content)",
+        help="the data set that a data file is for; or pairs (question-answer), facts (for edit); default: by content",
     )  # fmt: skip
     add_plugins(parser)
 

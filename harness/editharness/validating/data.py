@@ -1,4 +1,4 @@
-"""Files of cases, by the readers of data sets; and files of question-answer pairs.
+"""Files of cases, by the readers of data sets; and files of question-answer pairs, and of a person's own facts.
 
 A reader leaves a record that does not fit out and counts it; here the first of them is the fault. Which reader a file
 is for is told by trying them: the one that takes most records, else the one that gets furthest into the first.
@@ -14,14 +14,15 @@ from typing import cast
 
 from editharness.data.cases import NoCase
 from editharness.data.own.case_file import check_file
+from editharness.data.own.facts import check_facts
 from editharness.data.own.pairs import read_pairs
 from editharness.errors import DataError, FileFault, UnknownNameError
 from editharness.registry import Registry
 from editharness.types import Case, CaseSet, Skipped
 from editharness.validating.lines import json_line, record_start, steps
 
-PAIRS = "pairs"
-READERS = (PAIRS,)
+PAIRS, FACTS = "pairs", "facts"
+READERS = (PAIRS, FACTS)
 """What `reader` may be besides the name of a data set."""
 _OWN = ("own", "own_cloze")
 _MENDS = (
@@ -72,7 +73,7 @@ def validate(path: Path, registry: Registry, reader: str = "") -> str:
         reason = str(error).removeprefix(f"data file {path}: ").replace(at[0], "")
         raise FileFault(path, int(at[1]), "", reason, "correct the quotes, commas or brackets there") from None
     if not found.skipped:
-        return f"{found.cases} {'pairs' if found.name == PAIRS else 'cases'}, read as {found.name}"
+        return f"{found.cases} {found.name if found.name in READERS else 'cases'}, read as {found.name}"
     first = found.skipped[0]
     line = _line(path, first)
     mend = next((mend for words, mend in _MENDS if words in first.reason), _MEND)
@@ -92,8 +93,11 @@ def _read_as(path: Path, registry: Registry, name: str) -> Read:
     if name == PAIRS:
         pairs = read_pairs(path)
         return Read(PAIRS, len(pairs.pairs), sorted(pairs.skipped, key=lambda one: one.record))
+    if name == FACTS:
+        number, wrong = check_facts(path)
+        return Read(FACTS, number - len({one.record for one in wrong}), wrong)
     if name not in registry.datasets:
-        raise UnknownNameError("data set", name, [*registry.datasets, PAIRS], hint="(in --as)")
+        raise UnknownNameError("data set", name, [*registry.datasets, *READERS], hint="(in --as)")
     skipped = check_file(path)[1] if name in _OWN else []  # it names more than the reader leaves out
     read = cast("Callable[[Path], CaseSet]", registry.resolve(registry.dataset(name).ref))
     try:
@@ -119,7 +123,7 @@ def _guess(path: Path, registry: Registry) -> Read:
         best = max(found, key=lambda one: _depth(one.skipped[0]))
     if best.cases == 0 and _depth(best.skipped[0]) == 0:
         known = ", ".join(registry.datasets)
-        mend = f"name the data set that it is for: --as NAME, one of {known}, or {PAIRS}"
+        mend = f"name the data set that it is for: --as NAME, one of {known}, or {' or '.join(READERS)}"
         raise FileFault(path, _line(path, best.skipped[0]), "", "no data set reads its records", mend)
     return best
 
@@ -137,3 +141,9 @@ def _readings(path: Path, registry: Registry) -> Iterator[Read | str]:
             yield _read_as(path, registry, name)
         except DataError as error:
             yield str(error)
+    try:  # last, so that a data set's own reader wins where both take the file; a fact may be a case's beginning
+        facts = _read_as(path, registry, FACTS)
+    except DataError:
+        return
+    if facts.cases:
+        yield facts
