@@ -90,7 +90,8 @@ def through_lens(model: nn.Module, modules: ModuleMap, stream: Tensor) -> Tensor
     """Logits [rows, vocabulary] of a residual stream [rows, d_h], as if it were the last block's (logit lens)."""
     normed = model.get_submodule(modules.final_norm)(stream)
     logits: Tensor = model.get_submodule(modules.head)(normed)
-    return logits
+    cap = modules.logit_cap
+    return logits if cap is None else cap * torch.tanh(logits / cap)
 
 
 @contextmanager

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from editharness.models.modules import ModuleMap
 
 Site = Literal["block", "mlp", "attention"]
-"""What a searched vector is added to: the residual stream after a layer, its MLP's output, its attention's output."""
+"""What a searched vector is added to: the residual stream after a layer, its MLP's output, its attention's output.
+
+The MLP's output is what its down projection writes, also where a norm stands between it and the stream (Gemma, OLMo 2);
+likewise the attention's.
+"""
 
 
 @dataclass(frozen=True)
@@ -109,9 +113,11 @@ def site_name(modules: ModuleMap, layer: int, site: Site) -> str:
 def freeze(model: nn.Module, modules: ModuleMap, layer: int, rows: Rows, sites: Collection[Site]) -> Frozen:
     """One pass over every row as a whole that keeps what a search at `layer` needs and what `sites` give out.
 
-    A vector on the attention's output changes what the layer's own MLP sees: that layer is run again then.
+    A vector on the attention's output changes what the layer's own MLP sees: that layer is run again then. So it is for
+    one on an MLP's output that a norm follows; where none does, the vector is one on the residual stream as well.
     """
-    base = layer - 1 if "attention" in sites else layer
+    inside = "attention" in sites or ("mlp" in sites and modules.post_norm is not None)
+    base = layer - 1 if inside else layer
     groups = by_width(rows.mask.sum(dim=1).tolist())
     found = [_read_rows(model, modules, base, layer, rows, sites, group) for group in groups]
     back = torch.tensor([row for group in groups for row in group], device=rows.ids.device).argsort()
