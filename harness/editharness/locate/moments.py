@@ -111,23 +111,20 @@ def collect(
         raise MethodError("second moments need texts, and there are none: give a corpus with --texts FILE")
     device = next(model.parameters()).device
     names = {layer: modules.down_projection(layer) for layer in sorted(layers)}
-    sums = {
-        layer: torch.zeros(modules.key_size(layer), modules.key_size(layer), dtype=torch.float64, device=device)
-        for layer in names
-    }
+    sums: dict[int, Tensor] = {}  # each where its layer is
     done = 0
     for rows in chunks([len(d) for d in documents], budget):
         ids, mask = _padded([documents[row] for row in rows], device)
         with torch.no_grad(), capture(model, dict.fromkeys(names.values(), "input"), stop=True) as seen:
             model(input_ids=ids, attention_mask=mask, use_cache=False)
         for layer, name in names.items():
-            keys = seen[name][mask].float()
-            sums[layer] += keys.mT @ keys
+            keys = seen[name][mask.to(seen[name].device)].float()
+            sums.setdefault(layer, keys.new_zeros(keys.shape[1], keys.shape[1], dtype=torch.float64)).add_(keys.mT @ keys)
         done += len(rows)
         if progress is not None:
             progress(done, len(documents))
     tokens = sum(map(len, documents))
-    return {layer: Moments((total / tokens).float().double(), tokens) for layer, total in sums.items()}
+    return {layer: Moments((total / tokens).float().double().to(device), tokens) for layer, total in sums.items()}
 
 
 def _padded(documents: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:

@@ -42,7 +42,10 @@ class Patched:
 
     def keep(self, rows: Tensor) -> None:
         """Go on with some of the rows (their numbers [k] within those now answered)."""
-        self.factors = {name: (left[rows], right[rows]) for name, (left, right) in self.factors.items()}
+        self.factors = {
+            name: (left[rows.to(left.device)], right[rows.to(right.device)])
+            for name, (left, right) in self.factors.items()
+        }
 
     def add(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, *, name: str) -> Tensor:
         """A forward hook: the module's output [rows, T, d_out], with each row's own change added."""
