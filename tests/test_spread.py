@@ -20,7 +20,7 @@ from editharness.patch.per_row import per_row
 from editharness.patch.values import full
 from editharness.registry import load_plugins
 from editharness.testing.places import spread, telling_places
-from editharness.testing.tiny import FAMILIES, TEXT, tiny
+from editharness.testing.tiny import TEXT, tiny
 from editharness.timeline import Timeline
 from editharness.types import Edit
 
@@ -50,7 +50,10 @@ def places(model: Any) -> dict[str, int]:
     return {**found, modules.final_norm: 2, modules.head: 1 if modules.tied else 2}
 
 
-@pytest.fixture(params=["llama", "gpt2", "gptj", "gpt_neox", "gemma2", "phi3", "olmo2"])
+MORE = [pytest.param(name, marks=pytest.mark.slow) for name in ("gptj", "gpt_neox", "gemma2", "phi3", "olmo2")]
+
+
+@pytest.fixture(params=["llama", "gpt2", *MORE])
 def pair(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any, Any]]:
     """A tiny model, the same one spread over two places, their tokenizer."""
     whole, tokenizer = tiny(request.param)
@@ -98,7 +101,9 @@ def test_an_edit_is_the_same(pair: tuple[Any, Any, Any], name: str) -> None:
     for ours, theirs in zip(*made, strict=True):
         for weight, delta in ours.deltas.items():
             like = torch.zeros_like(whole.get_parameter(weight))
-            torch.testing.assert_close(plain(full(theirs.deltas[weight], like)), full(delta, like), rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(
+                plain(full(theirs.deltas[weight], like)), full(delta, like), rtol=1e-3, atol=1e-4
+            )
             assert float(full(delta, like).norm()) > 0
 
 

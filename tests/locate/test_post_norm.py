@@ -42,9 +42,7 @@ def test_any_change_is_met_in_direction(made: Callable[[str], tuple[Any, Any]], 
     norm = model.get_submodule(module_map(model).mlp_added(1))
     wanted = added + 2 * torch.randn(m.shape, generator=torch.Generator().manual_seed(1))
     d = written(model, module_map(model), 1, key, (wanted - added).mT).mT
-    torch.testing.assert_close(
-        torch.cosine_similarity(norm(m + d), wanted), torch.ones(len(m)), rtol=1e-4, atol=1e-4
-    )
+    torch.testing.assert_close(torch.cosine_similarity(norm(m + d), wanted), torch.ones(len(m)), rtol=1e-4, atol=1e-4)
     naive = torch.cosine_similarity(norm(m + wanted - added), wanted)
     assert bool((naive < 0.999).all()), "added to what the MLP writes, the change would not arrive as it is"
 

@@ -33,6 +33,9 @@ SEARCH: Mapping[str, Any] = {
     "layers": "0,1",
     "covariance_weight": 0.01,
 }
+NORMED = ("gemma2", "gemma3", "olmo2")
+"""Behind their post-norms all that an MLP writes has one length, and one layer above carries little of it on."""
+BOUNDED: Mapping[str, Any] = {"layer": 0, "steps": 12}
 TUNING: Mapping[str, Any] = {"steps": 5, "lr": 0.01}
 TRAINED: Mapping[str, Any] = {"steps": 6, "rank": 8, "blocks": 1, "keep_every": 2, "scale": 0.01}
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
@@ -71,11 +74,11 @@ REGISTRY = load_plugins()
 def options(spec: MethodSpec, family: str) -> dict[str, Any]:
     """--set values of a method that suit a tiny random model."""
     searching = spec.options is not None and issubclass(spec.options, ValueOptions)
-    # behind its post-norm all that an MLP writes has one length: a single layer above carries too little of it on
-    search = {**SEARCH, "layer": 0} if family == "olmo2" else SEARCH
+    search = {**SEARCH, **BOUNDED} if family in NORMED else SEARCH
     known = {info.name for info in describe(spec.options)}
     fitting = {name: value for name, value in search.items() if searching and name in known}
-    return {**fitting, **OPTIONS.get(spec.name, {})}
+    own = OPTIONS.get(spec.name, {})
+    return {**fitting, **own, **(BOUNDED if spec.name == "wise" and family in NORMED else {})}
 
 
 def waived(spec: MethodSpec, family: str) -> dict[str, str]:

@@ -80,7 +80,7 @@ def token_gradients(
         place = rows.to(device)[kept.nonzero()[:, 0]]
         for name, gradient in zip(names, gradients, strict=True):
             taken = (one[kept.to(one.device)].float().to(device) for one in (seen[name][0].detach(), gradient))
-            parts[name].append(Factors(*taken, place))
+            parts[name].append(Factors(next(taken), next(taken), place))
     return TokenGradients({name: _in_order(parts[name]) for name in names}, losses)
 
 

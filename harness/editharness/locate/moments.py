@@ -119,7 +119,9 @@ def collect(
             model(input_ids=ids, attention_mask=mask, use_cache=False)
         for layer, name in names.items():
             keys = seen[name][mask.to(seen[name].device)].float()
-            sums.setdefault(layer, keys.new_zeros(keys.shape[1], keys.shape[1], dtype=torch.float64)).add_(keys.mT @ keys)
+            if layer not in sums:
+                sums[layer] = keys.new_zeros(keys.shape[1], keys.shape[1], dtype=torch.float64)
+            sums[layer] += keys.mT @ keys
         done += len(rows)
         if progress is not None:
             progress(done, len(documents))

@@ -44,7 +44,8 @@ def written(model: nn.Module, modules: ModuleMap, layer: int, key: Tensor, chang
     length = _rms(m)
     heard = gain.abs() > SILENT * gain.abs().max()
     u = torch.where(heard, wanted / torch.where(heard, gain, 1.0), m / length)
-    return (length * u / _rms(u) - m).mT.to(change)
+    moved: Tensor = (length * u / _rms(u) - m).mT.to(change)
+    return moved
 
 
 def _rms(rows: Tensor) -> Tensor:

@@ -86,7 +86,8 @@ def _fits(model: nn.Module, name: str, delta: LowRank) -> bool:
         return False
     linear = isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
     small = delta.a.numel() + delta.b.numel() <= WORTH * weight.numel()
-    return linear and small and name.endswith(".weight") and weight.dtype in (torch.float32, torch.float64)
+    wide = weight.dtype in (torch.float32, torch.float64)
+    return linear and small and wide and name.endswith(".weight") and not weight.is_meta
 
 
 def _owner(parameter: str) -> str:

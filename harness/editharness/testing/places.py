@@ -28,9 +28,9 @@ _INDEXED = ("aten.index.Tensor", "aten.index_put.default", "aten.index_put_.defa
 
 
 class Placed(Tensor):
-    """A tensor `inner` of the host that says it is on `device`, a CPU with a number."""
+    """A tensor `held` of the host that says it is on `device`, a CPU with a number."""
 
-    inner: Tensor
+    held: Tensor
 
     @staticmethod
     def __new__(cls, inner: Tensor, device: torch.device) -> Placed:
@@ -39,11 +39,11 @@ class Placed(Tensor):
             cls, inner.size(), strides=inner.stride(), storage_offset=inner.storage_offset(), dtype=inner.dtype,
             device=device, requires_grad=inner.requires_grad,
         )  # fmt: skip
-        made.inner = inner.detach()
+        made.held = inner.detach()
         return made
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Refuse mixed places, run on what is inside, and wrap again."""
@@ -51,14 +51,14 @@ class Placed(Tensor):
 
     def tolist(self) -> Any:
         """The values, which torch gives of no subclass by itself."""
-        return self.inner.tolist()
+        return self.held.tolist()
 
-    def __repr__(self, **named: Any) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         """The inner tensor with its place."""
-        return f"Placed({self.inner!r}, {self.device})"
+        return f"Placed({self.held!r}, {self.device})"
 
 
-class _Telling(TorchDispatchMode):
+class _Telling(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees what is made from nothing, and what leaves the host."""
 
     def __torch_dispatch__(
@@ -83,7 +83,7 @@ class _Making(TorchFunctionMode):
 @contextmanager
 def telling_places() -> Iterator[None]:
     """While this is open, "cpu:1" and "cpu:2" are two devices."""
-    with _Making(), _Telling():
+    with _Making(), _Telling():  # type: ignore[no-untyped-call]
         yield
 
 
@@ -92,7 +92,6 @@ def spread(model: nn.Module, places: Mapping[str, int]) -> nn.Module:
     from accelerate import dispatch_model
 
     devices = {name: torch.device("cpu", number) for name, number in places.items()}
-    # a tied weight would be one parameter at two places: accelerate gives the second name a copy
     made: nn.Module = dispatch_model(model, devices, main_device=next(iter(devices.values())), force_hooks=True)
     return made
 
@@ -124,4 +123,4 @@ def _checked(name: str, tensors: list[Tensor]) -> torch.device:
 
 
 def _inner(leaf: Any) -> Any:
-    return leaf.inner if isinstance(leaf, Placed) else leaf
+    return leaf.held if isinstance(leaf, Placed) else leaf

@@ -3,9 +3,9 @@
     model, tokenizer = tiny("llama")
     save_tiny("gpt2", folder); load_model(str(folder))
 
-Made in memory in a fraction of a second. They know nothing; their shapes, module types, dtypes, biases, tied weights,
-norms, BOS and byte-level tokens are those of the real families. Attention windows and caps of logits are much smaller, so
-that a handful of tokens meets them.
+Made in memory in a fraction of a second. They know nothing; their shapes, module types, dtypes, biases, norms, tied
+weights, BOS and byte-level tokens are those of the real families. Attention windows and caps of logits are much
+smaller, so that a handful of tokens meets them.
 """
 
 from __future__ import annotations
