@@ -28,7 +28,7 @@ def test_all_rows_are_what_generate_gives_each_alone(family: str) -> None:
     assert greedy(model, prompts, 12, RowStop(tokenizer, []), tokenizer.pad_token_id) == wanted
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt2", "mistral"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_row_ends_at_its_own_stop_and_the_others_go_on(family: str) -> None:
     model, tokenizer = tiny(family)
     prompts = [tokenizer(text).input_ids for text in PROMPTS]

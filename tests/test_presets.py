@@ -181,3 +181,34 @@ def test_every_preset_that_ships_resolves() -> None:
                 assert resolve(entry.spec, preset, {}).tuned
                 count += 1
     assert count
+
+
+SHAPES = {
+    "gpt2-xl": ("gpt2", 48, 1600, 50257),
+    "llama-2-7b": ("llama", 32, 4096, 32000),
+    "mistral-7b": ("mistral", 32, 4096, 32000),
+    "pythia-160m": ("gpt_neox", 12, 768, 50304),
+    "pythia-410m": ("gpt_neox", 24, 1024, 50304),
+    "pythia-1b": ("gpt_neox", 16, 2048, 50304),
+    "pythia-2.8b": ("gpt_neox", 32, 2560, 50304),
+    "pythia-6.9b": ("gpt_neox", 32, 4096, 50432),
+    "pythia-12b": ("gpt_neox", 36, 5120, 50688),
+}
+"""The models of arXiv 2410.18785, as their configurations say."""
+
+
+@pytest.mark.parametrize("model", SHAPES)
+@pytest.mark.parametrize("method", ["rome", "memit"])
+def test_the_models_of_a_benchmark_of_abilities_have_their_values(method: str, model: str) -> None:
+    kind, layers, size, vocabulary = SHAPES[model]
+    facts = {"model_type": kind, "num_hidden_layers": layers, "hidden_size": size, "vocab_size": vocabulary}
+    spec = load_plugins().method(method)
+    presets = load_presets(Path(str(spec.presets)))
+    found = choose(presets, "evaluation", facts)
+    assert found is not None
+    assert model in found.models
+    edited = [found.values["layer"]] if method == "rome" else found.values["layers"]
+    assert max(edited) < layers
+    assert resolve(spec, found, {}).tuned
+    if kind == "gpt_neox":
+        assert choose(presets, None, facts) is found

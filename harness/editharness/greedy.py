@@ -105,11 +105,17 @@ def greedy(
         if not len(kept):
             break
         if len(kept) < len(rows):
-            cache.batch_select_indices(kept)
+            _keep(cache, kept)
             rows, ids, mask, made = rows[kept], ids[kept], mask[kept], made[kept]
             dropped(kept)
     done |= {int(row): tokens for row, tokens in zip(rows, made.tolist(), strict=True) if int(row) not in done}
     return [done[row] for row in range(len(prompts))]
+
+
+def _keep(cache: Any, rows: Tensor) -> None:
+    """Some rows [k] of a cache whose layers may be on several devices."""
+    for layer in cache.layers:
+        layer.batch_select_indices(rows.to(layer.keys.device))
 
 
 def _ends(model: Any) -> list[int]:

@@ -102,7 +102,7 @@ class LocalHost:
         self._moments |= {one: self._near(found) for one, found in stored.items() if found is not None}
         missing = [one for one in wanted if one not in self._moments]
         if missing:
-            self._moments |= self.gathering.gather(missing)
+            self._moments |= {one: self._near(made) for one, made in self.gathering.gather(missing).items()}
         return self._moments[layer]
 
     def original(self, parameter: str) -> Tensor:

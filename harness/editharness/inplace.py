@@ -18,6 +18,7 @@ from torch import nn
 
 from editharness.errors import MethodError
 from editharness.patch import Dense, WeightPatch
+from editharness.patch.writing import editable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +43,7 @@ def recording(model: nn.Module, *globs: str) -> Iterator[Recording]:
     watched = sorted(name for name in parameters if any(fnmatchcase(name, glob) for glob in globs))
     if not watched:
         raise MethodError(f"no parameter has a name like {', '.join(globs) or 'nothing'}: see model.named_parameters()")
-    before = {name: parameters[name].detach().clone() for name in watched}
+    before = {name: editable(model, name).clone() for name in watched}
     others = {name: parameter._version for name, parameter in parameters.items() if name not in before}
     flags = {parameter: (parameter.requires_grad, parameter.grad) for parameter in parameters.values()}
     tree = [(module, _contents(module)) for module in model.modules()]

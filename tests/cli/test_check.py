@@ -8,6 +8,7 @@ import pytest
 
 from editharness.cli import main
 from editharness.cli.check import FAMILIES
+from editharness.testing.tiny import FAMILIES as MADE
 from editharness.testing.tiny import tiny
 
 CARELESS = '''
@@ -30,6 +31,7 @@ def register_methods(register):
 
 
 def test_every_family_can_be_made() -> None:
+    assert tuple(MADE) == FAMILIES
     for family in FAMILIES:
         assert tiny(family)[0].config.num_hidden_layers == 3
 

@@ -162,6 +162,23 @@ def test_one_bad_record_is_counted_and_does_not_stop_the_run(model: Path, data: 
     assert skipped["record"] == 9
 
 
+@pytest.mark.parametrize("place", ["auto", "file"])
+def test_a_model_spread_by_a_map(place: str, model: Path, tmp_path: Path) -> None:
+    out, file = tmp_path / "runs", tmp_path / "map.json"
+    file.write_text(json.dumps({"model": "cpu", "lm_head": "disk"}))
+    words = ["eval", "--task", "negation_pocket", "--model", str(model), "--method", "memit", "--edits", "3"]
+    words += ["--set", "steps=2", "--set", "layers=1"]
+    given = place if place == "auto" else str(file)
+    assert main([*words, "--output", str(out / "spread"), "--device-map", given]) == 0
+    assert main([*words, "--output", str(out / "whole")]) == 0
+    (spread,), (whole,) = records(out / "spread"), records(out / "whole")
+    assert spread["rows"] == whole["rows"]
+    told = "auto" if place == "auto" else '{"model": "cpu", "lm_head": "disk"}'
+    assert spread["model"]["device"] == told  # type: ignore[index]
+    assert str(tmp_path) not in json.dumps(spread)
+    assert main(["leaderboard", str(out / "spread"), "--verify"]) == 0
+
+
 BAD = {
     "unknown method": (["--method", "memitt"], "did you mean 'memit'"),
     "unknown task": (["--task", "negation_pockets"], "did you mean 'negation_pocket'"),
@@ -185,6 +202,12 @@ BAD = {
     "unknown flag": (["--edit", "3"], "did you mean '--edits'"),
     "unknown device": (["--device", "gpu9"], "gpu9"),
     "unknown dtype": (["--dtype", "float31"], "float32"),
+    "device and map": (["--device", "cpu", "--device-map", "auto"], "leave one of them out"),
+    "no such map": (["--device-map", "autos"], 'auto, {"MODULE": DEVICE, ...} or a file'),
+    "map that is no JSON": (["--device-map", "{model: 0}"], "no JSON"),
+    "map without modules": (["--device-map", "{}"], "for every module"),
+    "map of a module that is not there": (["--device-map", '{"modle": "cpu", "": "cpu"}'], "did you mean 'model'"),
+    "map with a device that is not there": (["--device-map", '{"": "cuda:99"}'], "torch sees"),
 }
 
 

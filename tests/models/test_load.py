@@ -122,6 +122,21 @@ def test_an_encoder_decoder_is_refused(copy: Path) -> None:
         load_model(str(copy))
 
 
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ({"quant_method": "gptq", "bits": 4}, "gptq"),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes"),
+        ({"bits": 8}, "an unnamed method"),
+    ],
+)
+def test_a_quantised_checkpoint_is_refused(copy: Path, given: dict[str, object], kind: str) -> None:
+    change(copy, "config.json", quantization_config=given)
+    with pytest.raises(ModelError, match=rf"is quantised \({kind}\): its weights cannot be edited; use the") as refused:
+        load_model(str(copy))
+    assert "\n" not in str(refused.value)
+
+
 def test_a_model_that_is_no_language_model(copy: Path) -> None:
     change(copy, "config.json", model_type="vit")
     with pytest.raises(ModelError) as refused:

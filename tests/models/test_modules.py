@@ -6,6 +6,8 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from editharness.errors import ModelError
+from editharness.locate.forward import through_lens
+from editharness.models.capture import capture, replaced
 from editharness.models.modules import module_map, tied_parameters, to_math, to_stored
 from editharness.testing.tiny import FAMILIES, tiny
 
@@ -44,8 +46,7 @@ def test_norm_and_head_make_the_logits(family: str) -> None:
     )
     logits = model(ids).logits
     hook.remove()
-    head = model.get_submodule(found.head)
-    torch.testing.assert_close(head(model.get_submodule(found.final_norm)(seen[0])), logits)
+    torch.testing.assert_close(through_lens(model, found, seen[0]), logits)
 
 
 def test_tied_weights_are_named() -> None:
@@ -82,15 +83,43 @@ def test_other_models_are_refused_by_name() -> None:
         module_map(nn.Linear(2, 2))
 
 
-def test_experts_are_refused() -> None:
-    from transformers import AutoModelForCausalLM, MixtralConfig
+@pytest.mark.parametrize("kind", ["mixtral", "qwen3_moe"])
+def test_experts_are_refused(kind: str) -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = MixtralConfig(
-        vocab_size=20, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-        num_key_value_heads=2, num_local_experts=2,
+    config = AutoConfig.for_model(
+        kind, vocab_size=20, hidden_size=16, intermediate_size=16, moe_intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=2, num_local_experts=2, num_experts=2, num_experts_per_tok=1,
     )  # fmt: skip
-    with pytest.raises(ModelError, match="'mixtral' is not supported"):
+    with pytest.raises(ModelError, match=f"'{kind}' is a mixture of experts, .* use a dense model"):
         module_map(AutoModelForCausalLM.from_config(config))
+
+
+def test_what_a_block_adds_is_behind_its_post_norm() -> None:
+    plain, normed = module_map(tiny("llama")[0]), module_map(tiny("gemma2")[0])
+    assert plain.mlp_added(1) == "model.layers.1.mlp"
+    assert normed.mlp_added(1) == "model.layers.1.post_feedforward_layernorm"
+    assert (plain.logit_cap, normed.logit_cap) == (None, 2.0)
+
+
+def test_fused_input_maps_are_named_as_they_are() -> None:
+    model, _ = tiny("phi3")
+    found = module_map(model)
+    assert found.projection(1, "gate") == found.projection(1, "up") == "model.layers.1.mlp.gate_up_proj"
+    assert [model.get_submodule(name).out_features for name in found.query_value(0)] == [64]
+
+
+@families
+def test_without_what_it_adds_an_mlp_is_gone_from_the_stream(family: str) -> None:
+    model, tokenizer = tiny(family)
+    found = module_map(model)
+    ids = torch.tensor([tokenizer.encode("The capital of France is")])
+    block, added = found.block(2), found.mlp_added(2)
+    with capture(model, {block: "output", added: "output"}) as seen:
+        model(ids)
+    with replaced(model, added, torch.zeros_like), capture(model, {block: "output"}) as without:
+        model(ids)
+    torch.testing.assert_close(seen[block] - without[block], seen[added])
 
 
 @pytest.mark.parametrize("layer", [-1, 3])

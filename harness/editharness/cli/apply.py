@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from editharness.cli.common import complain
+from editharness.cli.common import add_device, complain, device_asked
 from editharness.cli.eval import DTYPES
 from editharness.errors import RecordError, UsageError
 from editharness.leaderboard.text import plain
@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--undo", action="store_true", help="take the patch off a model that has it")
     parser.add_argument("--revision", help="branch, tag or commit of a hub model")
     parser.add_argument("--dtype", choices=DTYPES, help="number format (default: that of the patch's model)")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:0, mps (default: %(default)s)")
+    add_device(parser)
     parser.add_argument("--trust-remote-code", action="store_true", help="run a hub model's own code")
 
 
@@ -95,7 +95,7 @@ def _opened(args: argparse.Namespace, registry: Registry, made: Provenance | Non
         name, revision = made.base.name, revision or made.base.revision
     dtype = args.dtype or (made.base.dtype if made else "float32")
     wanted = Writing(
-        "none", name, revision, dtype=dtype, device=args.device, trust_remote_code=args.trust_remote_code
+        "none", name, revision, dtype=dtype, device=device_asked(args), trust_remote_code=args.trust_remote_code
     )  # fmt: skip
     with quiet():
         return open_model(wanted, registry), dtype

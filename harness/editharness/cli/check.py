@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from editharness.registry import Registry
     from editharness.testing.conformance import Report
 
-FAMILIES = ("llama", "qwen2", "mistral", "gpt2", "gptj", "gpt_neox")
+FAMILIES = (
+    "llama", "qwen2", "qwen3", "mistral", "gemma2", "gemma3", "phi3", "olmo2", "gpt2", "gptj", "gpt_neox",
+)  # fmt: skip
 KINDS: Mapping[str, tuple[str, ...]] = {
     "method": ("family", "set"),
     "protocol": (),

@@ -89,6 +89,42 @@ def natural(text: str) -> int:
     return int(text)
 
 
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add --device and --device-map; `device_asked` reads both."""
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:0, mps (default: %(default)s)")
+    parser.add_argument(
+        "--device-map", type=device_map, metavar="MAP",
+        help='spread the model over devices: auto, or JSON {"MODULE": DEVICE, ...}, written out or in a file',
+    )  # fmt: skip
+
+
+def device_map(text: str) -> str:
+    """ "auto", or a map as JSON in one line, written out or read from a file; for argparse."""
+    if text == "auto":
+        return text
+    if not text.startswith("{"):
+        try:
+            text = Path(text).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError, ValueError):
+            raise argparse.ArgumentTypeError(f'{text!r}: auto, {{"MODULE": DEVICE, ...}} or a file with that') from None
+    try:
+        places = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"no JSON: {error}") from None
+    if not isinstance(places, dict) or not places:
+        raise argparse.ArgumentTypeError('write {"MODULE": DEVICE, ...}, for every module of the model')
+    return json.dumps(places)
+
+
+def device_asked(args: argparse.Namespace) -> str:
+    """The device, "auto" or the map; raises UsageError for both flags."""
+    if args.device_map is None:
+        return str(args.device)
+    if "device" in args.passed:
+        raise UsageError("--device and --device-map both say where the model goes: leave one of them out")
+    return str(args.device_map)
+
+
 def add_format(parser: argparse.ArgumentParser) -> None:
     """Add --format."""
     parser.add_argument("--format", choices=FORMATS, default="table", help="how to print (default: table)")

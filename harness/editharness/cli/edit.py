@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from editharness.cli.common import add_plugins, complain, natural, positive
+from editharness.cli.common import add_device, add_plugins, complain, device_asked, natural, positive
 from editharness.cli.eval import DTYPES, known_options
 from editharness.errors import DataError, EditError, ScheduleError, UsageError
 from editharness.export.forms import KINDS, SHARD, SIZES, Wanted, check_method
@@ -50,7 +50,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--corpus", type=Path, help="text for second moments, one document per line")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="number format (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:0, mps (default: %(default)s)")
+    add_device(parser)
     add_plugins(parser)
     parser.add_argument("--trust-remote-code", action="store_true", help="run a hub model's own code")
 
@@ -151,7 +151,7 @@ def _writing(args: argparse.Namespace) -> Writing:
 
     return Writing(
         args.method, args.model, args.revision, args.preset, parse_settings(args.set), _schedule(args), args.seed,
-        args.dtype, args.device, args.corpus, args.trust_remote_code,
+        args.dtype, device_asked(args), args.corpus, args.trust_remote_code,
     )  # fmt: skip
 
 

@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from editharness.cli.cells import Cell, cells, parse_edits, parse_schedules
-from editharness.cli.common import add_plugins, complain, natural, notice, parse_bytes, positive, show_table
+from editharness.cli.common import (
+    add_device,
+    add_plugins,
+    complain,
+    device_asked,
+    natural,
+    notice,
+    parse_bytes,
+    positive,
+    show_table,
+)
 from editharness.errors import DataError, EditHarnessError, UnknownNameError, UsageError
 from editharness.types import MethodSpec
 
@@ -58,7 +68,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--corpus", type=Path, help="text for second moments, one document per line")
     parser.add_argument("--moments", metavar="NAME", help="second moments brought in with `editharness stats import`")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="number format (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:0, mps (default: %(default)s)")
+    add_device(parser)
     parser.add_argument("--batch_size", "--batch-size", type=positive, default=64, help="rows asked at once")
     parser.add_argument(
         "--exact", action="store_const", const=1, dest="batch_size",
@@ -233,7 +243,7 @@ def configure(args: argparse.Namespace, task: str, method: str, cell: Cell) -> R
         checkpoints=parse_checkpoints(args.checkpoints) if args.checkpoints is not None else (),
         stop_on_collapse=args.stop_on_collapse,
         dtype=args.dtype,
-        device=args.device,
+        device=device_asked(args),
         batch_size=args.batch_size,
         data=parse_files(args.data),
         corpus=args.corpus,

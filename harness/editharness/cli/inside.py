@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from editharness.cli.common import add_format, natural, positive
+from editharness.cli.common import add_device, add_format, device_asked, natural, positive
 from editharness.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def add_flags(parser: argparse.ArgumentParser, *, cases: int) -> None:
     parser.add_argument("--seed", type=natural, default=0, help="of everything drawn at random (default: 0)")
     parser.add_argument("--corpus", type=Path, help="text for second moments, one document per line")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="number format (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:0, mps (default: %(default)s)")
+    add_device(parser)
     parser.add_argument("--output", type=Path, default=Path("runs"), help="where files go (default: %(default)s)")
     parser.add_argument("--trust-remote-code", action="store_true", help="run a hub model's own code")
     add_format(parser)
@@ -65,7 +65,15 @@ def asked(args: argparse.Namespace, registry: Registry) -> Asked:
         raise DataError(f"--data {name}={file}: no such file")
     check_writable(args.output)
     return Asked(
-        args.model, args.revision, args.dtype, args.device, args.trust_remote_code, args.seed, args.corpus, name, file
+        args.model,
+        args.revision,
+        args.dtype,
+        device_asked(args),
+        args.trust_remote_code,
+        args.seed,
+        args.corpus,
+        name,
+        file,
     )
 
 

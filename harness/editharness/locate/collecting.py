@@ -76,14 +76,13 @@ def collect(
     names = {layer: modules.down_projection(layer) for layer in sorted(layers)}
     nothing = {layer: torch.zeros(2 * (modules.key_size(layer),), dtype=torch.float64) for layer in names}
     sums = start or Sums(nothing, 0, 0)
-    sums = Sums({layer: total.to(device) for layer, total in sums.totals.items()}, sums.tokens, sums.documents)
     while sums.documents < len(texts):
         some = texts[sums.documents : sums.documents + block]
         documents = [ids[:max_length] for ids, _ in encode_texts(tokenizer, some) if ids]
         totals, done = dict(sums.totals), sums.documents + len(some) - len(documents)
         for rows in chunks([len(d) for d in documents], budget):
             for layer, found in _products(model, names, [documents[row] for row in rows], device).items():
-                totals[layer] = totals[layer] + found
+                totals[layer] = totals[layer].to(found.device) + found  # each where its layer is
             done += len(rows)
             if progress is not None:
                 progress(done, len(texts))
@@ -101,5 +100,5 @@ def _products(
     mask = torch.tensor([[True] * len(d) + [False] * (width - len(d)) for d in documents], device=device)
     with torch.no_grad(), capture(model, dict.fromkeys(names.values(), "input"), stop=True) as seen:
         model(input_ids=ids, attention_mask=mask, use_cache=False)
-    keys = {layer: seen[name][mask].float() for layer, name in names.items()}
+    keys = {layer: seen[name][mask.to(seen[name].device)].float() for layer, name in names.items()}
     return {layer: found.mT @ found for layer, found in keys.items()}

@@ -62,7 +62,7 @@ def read(model: nn.Module, prompts: Prompts, wanted: Mapping[str, Side], *, budg
         with torch.no_grad(), capture(model, wanted, part.subject_last, stop=True) as seen:
             model(input_ids=part.ids, attention_mask=part.mask, use_cache=False)
         for name in wanted:
-            found[name].append(seen[name].float())
+            found[name].append(seen[name].float().to(device))
         order += rows
     back = torch.tensor(order, device=device).argsort()
     return {name: torch.cat(parts)[back] for name, parts in found.items()}
@@ -83,24 +83,30 @@ def speak(
         ):
             output = model(input_ids=prompts.ids, attention_mask=prompts.mask, use_cache=False)
         looked = through_lens(model, modules, seen[modules.block(lens)]).float() if lens is not None else None
-    return output.logits.float(), looked
+    return output.logits.float(), None if looked is None else looked.to(output.logits.device)
 
 
 def through_lens(model: nn.Module, modules: ModuleMap, stream: Tensor) -> Tensor:
     """Logits [rows, vocabulary] of a residual stream [rows, d_h], as if it were the last block's (logit lens)."""
     normed = model.get_submodule(modules.final_norm)(stream)
     logits: Tensor = model.get_submodule(modules.head)(normed)
-    return logits
+    cap = modules.logit_cap
+    return logits if cap is None else cap * torch.tanh(logits / cap)
 
 
 @contextmanager
 def only_positions(head: nn.Module, row: Tensor, position: Tensor) -> Iterator[None]:
     """The head sees these positions only, so that logits are [positions, vocabulary]."""
-    hook = head.register_forward_pre_hook(lambda module, inputs: (inputs[0][row, position], *inputs[1:]))
+    hook = head.register_forward_pre_hook(lambda module, inputs: (_there(inputs[0], row, position), *inputs[1:]))
     try:
         yield
     finally:
         hook.remove()
+
+
+def _there(hidden: Tensor, row: Tensor, position: Tensor) -> Tensor:
+    """[positions, d] of [B, T, d]; the head may be on another device than the rows."""
+    return hidden[row.to(hidden.device), position.to(hidden.device)]
 
 
 @contextmanager
@@ -110,7 +116,7 @@ def only_there(module: nn.Module, row: Tensor, position: Tensor) -> Iterator[Non
 
     def forward(hidden: Tensor, *rest: Any, **named: Any) -> Tensor:
         wanted = torch.zeros(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
-        wanted[row, position] = True
+        wanted[row.to(hidden.device), position.to(hidden.device)] = True
         where = wanted.nonzero(as_tuple=True)  # each place once: a gradient must not come back twice
         made: Tensor = own(hidden[where][None], *rest, **named)
         whole = made.new_zeros(*hidden.shape[:2], made.shape[-1])

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from editharness.models.modules import ModuleMap
 
 Site = Literal["block", "mlp", "attention"]
-"""What a searched vector is added to: the residual stream after a layer, its MLP's output, its attention's output."""
+"""What a searched vector is added to: the residual stream after a layer, its MLP's output, its attention's output.
+
+The MLP's output is what its down projection writes, also where a norm stands between it and the stream (Gemma, OLMo 2);
+likewise the attention's.
+"""
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,8 @@ class Part:
         kept = ~gone[self.row]
         row = ((~gone).cumsum(dim=0) - 1)[self.row[kept]]
         width = max(rows.widths()[row].tolist(), default=0)
-        past = {layer: (keys[kept], values[kept]) for layer, (keys, values) in self.past.items()}
-        stream = None if self.stream is None else self.stream[kept, :width]
+        past = {layer: (_rows(keys, kept), _rows(values, kept)) for layer, (keys, values) in self.past.items()}
+        stream = None if self.stream is None else _rows(self.stream, kept)[:, :width]
         return Part(row, self.left, width, stream, past)
 
 
@@ -109,15 +113,17 @@ def site_name(modules: ModuleMap, layer: int, site: Site) -> str:
 def freeze(model: nn.Module, modules: ModuleMap, layer: int, rows: Rows, sites: Collection[Site]) -> Frozen:
     """One pass over every row as a whole that keeps what a search at `layer` needs and what `sites` give out.
 
-    A vector on the attention's output changes what the layer's own MLP sees: that layer is run again then.
+    A vector on the attention's output changes what the layer's own MLP sees: that layer is run again then. So it is for
+    one on an MLP's output that a norm follows; where none does, the vector is one on the residual stream as well.
     """
-    base = layer - 1 if "attention" in sites else layer
+    inside = "attention" in sites or ("mlp" in sites and modules.post_norm is not None)
+    base = layer - 1 if inside else layer
     groups = by_width(rows.mask.sum(dim=1).tolist())
     found = [_read_rows(model, modules, base, layer, rows, sites, group) for group in groups]
     back = torch.tensor([row for group in groups for row in group], device=rows.ids.device).argsort()
-    whole = {name: torch.cat([one.seen[name] for one in found])[back] for name in found[0].seen}
+    whole = {name: _rows(torch.cat([one.seen[name] for one in found]), back) for name in found[0].seen}
     past = {
-        above: tuple(torch.cat([one.past[above][side] for one in found])[back] for side in (0, 1))
+        above: tuple(_rows(torch.cat([one.past[above][side] for one in found]), back) for side in (0, 1))
         for above in found[0].past
     }
     parts = [_part(rows, group, whole.get("stream"), past) for group in by_width(rows.widths().tolist())]
@@ -159,7 +165,7 @@ def _read_rows(
             input_ids=rows.ids[row, left:right], attention_mask=rows.mask[row, left:right],
             position_ids=rows.position[row, left:right], past_key_values=recorder, use_cache=True,
         )  # fmt: skip
-    kept: dict[str, Tensor] = {site: seen[name][:, start].clone() for site, name in names.items()}
+    kept: dict[str, Tensor] = {site: seen[name][:, start].to(row.device, copy=True) for site, name in names.items()}
     if below is not None:
         kept["stream"] = pad(seen[below][:, start:], (0, 0, 0, missing))
     past = {
@@ -172,8 +178,16 @@ def _read_rows(
 def _part(rows: Rows, group: list[int], stream: Tensor | None, past: Mapping[int, tuple[Tensor, ...]]) -> Part:
     row = torch.tensor(group, device=rows.ids.device)
     left, width = int(rows.mask[row].any(dim=0).nonzero()[0]), int(rows.widths()[row].max())
-    mine = {layer: (keys[row, :, left:], values[row, :, left:]) for layer, (keys, values) in past.items()}
-    return Part(row, left, width, None if stream is None else stream[row, :width], mine)
+    mine = {
+        layer: (_rows(keys, row)[:, :, left:], _rows(values, row)[:, :, left:])
+        for layer, (keys, values) in past.items()
+    }
+    return Part(row, left, width, None if stream is None else _rows(stream, row)[:, :width], mine)
+
+
+def _rows(tensor: Tensor, which: Tensor) -> Tensor:
+    """Some rows (indices or a mask); streams and caches stay on the devices of their layers."""
+    return tensor[which.to(tensor.device)]
 
 
 def proceed(
@@ -236,8 +250,8 @@ def _proceed(
             input_ids=rows.ids[part.row, columns], attention_mask=rows.mask[part.row, part.left : end],
             position_ids=rows.position[part.row, columns], past_key_values=frozen.cache(part), use_cache=True,
         )  # fmt: skip
-    looked = through_lens(model, modules, kept[modules.block(lens)]).to(dtype) if lens is not None else None
-    return output.logits.to(dtype), looked
+    looked = through_lens(model, modules, kept[modules.block(lens)]) if lens is not None else None
+    return output.logits.to(dtype), None if looked is None else looked.to(output.logits.device, dtype)
 
 
 def _beside(output: Any) -> tuple[Any, ...] | None:
@@ -249,7 +263,7 @@ def _moved(stream: Tensor, added: Sequence[Tensor]) -> Tensor:
     """The stream [rows, S, d_h] with vectors [rows, d_h] added to its first column."""
     first = stream[:, :1]
     for delta in added:
-        first = (first.to(delta.dtype) + delta[:, None]).to(stream.dtype)
+        first = (first.to(delta.dtype) + delta[:, None].to(first.device)).to(stream.dtype)
     return torch.cat([first, stream[:, 1:]], dim=1)
 
 

@@ -79,7 +79,8 @@ def token_gradients(
         losses[rows.to(device)] = loss.detach()
         place = rows.to(device)[kept.nonzero()[:, 0]]
         for name, gradient in zip(names, gradients, strict=True):
-            parts[name].append(Factors(seen[name][0].detach()[kept].float(), gradient[kept].float(), place))
+            taken = (one[kept.to(one.device)].float().to(device) for one in (seen[name][0].detach(), gradient))
+            parts[name].append(Factors(next(taken), next(taken), place))
     return TokenGradients({name: _in_order(parts[name]) for name in names}, losses)
 
 

@@ -40,6 +40,12 @@ def mlp_outputs(model: nn.Module, modules: ModuleMap, layer: int, prompts: Promp
     return read(model, prompts, {name: "output"})[name]
 
 
+def mlp_added(model: nn.Module, modules: ModuleMap, layer: int, prompts: Prompts) -> Tensor:
+    """What the MLP of `layer` adds to the stream [rows, d_h] fp32 there: its output, or that behind a norm."""
+    name = modules.mlp_added(layer)
+    return read(model, prompts, {name: "output"})[name]
+
+
 def mean_of_contexts(rows: Tensor, edits: int, average: Average) -> Tensor:
     """[n·contexts, d], edit-major with the bare prompt first -> [n, d]."""
     by_edit = rows.reshape(edits, -1, rows.shape[-1])

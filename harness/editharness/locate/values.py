@@ -192,7 +192,7 @@ def _look(
 ) -> Seen:
     """One pass with the vectors added: log p at the places that the objective reads.
 
-    δ on the MLP's output is δ on the residual stream: the block adds its MLP's output to it.
+    δ on the MLP's output is δ on the residual stream where the block adds its MLP's output to it as it is.
     """
     asked = _asked(rows, search.objective)
     added = {vector.site: delta[rows.edit] for vector, delta in zip(search.vectors, deltas, strict=True)}

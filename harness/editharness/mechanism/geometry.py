@@ -28,7 +28,7 @@ import torch
 
 from editharness.errors import DataError
 from editharness.locate.batch import find_values
-from editharness.locate.keys import block_outputs, mlp_outputs
+from editharness.locate.keys import block_outputs, mlp_added
 from editharness.mechanism.averaging import Mean
 from editharness.mechanism.choosing import subject_in
 from editharness.stats import bootstrap_mean, summarise_values
@@ -97,7 +97,7 @@ def target_values(
     new, denied = (one.target[[place[i] for i in ids]] for one, place in zip(found, places, strict=True))
     bare = host.encode([edit for edit in plain if edit.id in set(ids)], targets=False)
     stream = block_outputs(host.model, host.modules, layer, bare)
-    old = stream if where == "block" else mlp_outputs(host.model, host.modules, layer, bare)
+    old = stream if where == "block" else mlp_added(host.model, host.modules, layer, bare)
     old, new, denied = (one.double().cpu() for one in (old, old + (new - stream), old + (denied - stream)))
     losses = tuple(fmean(s.facts["loss"] for s in one.statuses if s.edit_id in set(ids)) for one in found)
     subjects = tuple(case.subject_text for case in kept)

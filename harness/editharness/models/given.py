@@ -11,7 +11,8 @@ from typing import Any
 from torch import nn
 
 from editharness.errors import ModelError
-from editharness.models.load import LoadedModel, prepare_model, weights_digest
+from editharness.models.load import LoadedModel, prepare_model, refuse_quantised, weights_digest
+from editharness.models.placing import check_placed
 
 
 @contextmanager
@@ -28,6 +29,7 @@ def lent(model: Any, tokenizer: Any) -> Iterator[LoadedModel]:
     own = copy.deepcopy(tokenizer)
     padding = getattr(getattr(model, "generation_config", None), "pad_token_id", None)
     prepare_model(model, own)
+    check_placed(model, name)
     folder = Path(name).expanduser()
     try:
         yield LoadedModel(
@@ -55,6 +57,7 @@ def _check(model: Any, tokenizer: Any) -> None:
         raise ModelError(f"model is a {type(model).__name__}: give a name, or a model that transformers has loaded")
     if getattr(model.config, "is_encoder_decoder", False):
         raise ModelError(f"{type(model).__name__} is an encoder-decoder: use a causal language model")
+    refuse_quantised(model.config, type(model).__name__)
     if getattr(model, "get_output_embeddings", lambda: None)() is None:
         raise ModelError(f"{type(model).__name__} has no language-model head: load it with AutoModelForCausalLM")
     if tokenizer is None:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import torch
@@ -18,6 +20,7 @@ from torch import nn
 
 from editharness.errors import EditHarnessError, ModelError
 from editharness.models.find import Found, find_model
+from editharness.models.placing import Place, check_modules, check_placed, held, parse_place
 
 DTYPES: Mapping[str, torch.dtype] = {
     "float32": torch.float32,
@@ -57,20 +60,24 @@ def load_model(
 ) -> LoadedModel:
     """Load `name`: a key of `packaged` (name -> folder of a model that ships with a plugin), a folder, or a hub id.
 
-    dtype: float32, bfloat16 or float16. device: cpu, cuda, cuda:N or mps; None takes a GPU where there is one.
-    offline None: as HF_HUB_OFFLINE says. Raises ModelError, one line, for everything that cannot be loaded.
+    dtype: float32, bfloat16 or float16. device: cpu, cuda, cuda:N, mps, "auto" or a map (`models.placing`); None takes
+    a GPU where there is one. offline None: as HF_HUB_OFFLINE says. Raises ModelError, one line, for everything that
+    cannot be loaded.
     """
-    kind, place = parse_dtype(dtype), parse_device(device)
+    kind, place = parse_dtype(dtype), parse_place(device)
     found = find_model(name, revision=revision, offline=offline, packaged=packaged or {})
     with quiet():
         try:
-            model, tokenizer = _read(found, name, kind, trust_remote_code)
+            model, tokenizer = _read(found, name, kind, place, trust_remote_code)
         except EditHarnessError:
             raise
         except Exception as error:
             raise ModelError(f"model {name!r} cannot be loaded: {_first_line(error)}") from error
     prepare_model(model, tokenizer)
-    model.to(place)
+    if isinstance(place, torch.device):
+        model.to(place)
+    else:
+        check_placed(model, name)
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
@@ -88,9 +95,11 @@ def weights_digest(model: nn.Module) -> str:
     """sha256 over name, dtype, shape and bytes of every parameter and saved buffer, in order of name."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
+        tensor = held(model, name, tensor)
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         flat = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(memoryview(flat.view(torch.uint8).numpy()))
+        data: Any = flat.view(torch.uint8).numpy()
+        digest.update(memoryview(data))
     return digest.hexdigest()
 
 
@@ -101,39 +110,53 @@ def parse_dtype(name: str) -> torch.dtype:
     return DTYPES[name]
 
 
-def parse_device(name: str | None) -> torch.device:
-    """The device of a name, checked to exist here; None: the first CUDA GPU, else the CPU. Raises ModelError."""
-    if name is None:
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda", "mps"):
-        raise ModelError(f"device {name!r}: use cpu, cuda, cuda:N or mps")
-    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[device.type]
-    if (device.index or 0) >= there:
-        raise ModelError(f"device {name!r} is not there: torch sees {there} {device.type} device(s); try --device cpu")
-    return device
-
-
-def _read(found: Found, name: str, dtype: torch.dtype, trust_remote_code: bool) -> tuple[Any, Any]:
+def _read(found: Found, name: str, dtype: torch.dtype, place: Place, trust_remote_code: bool) -> tuple[Any, Any]:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     options = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     config = AutoConfig.from_pretrained(found.folder, **options)
     if getattr(config, "is_encoder_decoder", False):
         raise ModelError(f"model {name!r} is an encoder-decoder ({config.model_type}): use a causal language model")
+    refuse_quantised(config, name)
     tokenizer = _tokenizer(AutoTokenizer, found.folder, name, options)
-    model, report = AutoModelForCausalLM.from_pretrained(
-        found.folder, config=config, torch_dtype=dtype, use_safetensors=True, output_loading_info=True, **options
-    )
+    if isinstance(place, Mapping):
+        with torch.device("meta"):
+            check_modules(place, AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code))
+    with ExitStack() as spilled:
+        model, report = AutoModelForCausalLM.from_pretrained(
+            found.folder, config=config, torch_dtype=dtype, use_safetensors=True, output_loading_info=True,
+            **_spread(place, spilled), **options,
+        )  # fmt: skip
+        weakref.finalize(model, spilled.pop_all().close)
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(
             f"model {name!r}: its files lack {len(missing)} weights of a language model, first {missing[0]!r}"
         )
     return model, tokenizer
+
+
+def _spread(place: Place, spilled: ExitStack) -> dict[str, Any]:
+    """What transformers is told of places; weights that are cast for the disk lie in a folder as long as the model."""
+    if isinstance(place, torch.device):
+        return {}
+    folder = spilled.enter_context(TemporaryDirectory(prefix="editharness-offload-", ignore_cleanup_errors=True))
+    # names, since what reads weights from the disk takes no torch.device
+    spread = place if isinstance(place, str) else {name: str(where) for name, where in place.items()}
+    return {"device_map": spread, "offload_folder": folder}
+
+
+def refuse_quantised(config: Any, name: str) -> None:
+    """An edit adds small changes to weights, and quantised ones hold no small changes."""
+    given = getattr(config, "quantization_config", None)
+    if given is None:
+        return
+    facts = given if isinstance(given, Mapping) else vars(given)
+    kind = str(facts.get("quant_method") or "an unnamed method")
+    raise ModelError(
+        f"model {name!r} is quantised ({kind}): its weights cannot be edited; use the checkpoint it was made from, "
+        "with --dtype bfloat16 where memory is short"
+    )
 
 
 def _tokenizer(auto: Any, folder: Path, name: str, options: Mapping[str, Any]) -> Any:
@@ -158,11 +181,15 @@ def prepare_model(model: Any, tokenizer: Any) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No progress bars or warnings of transformers on the terminal; its settings come back afterwards."""
+    """No progress bars or warnings of transformers and accelerate on the terminal; settings come back afterwards."""
+    from logging import getLogger
+
     from transformers.utils import logging
 
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    level, bars, spreading = logging.get_verbosity(), logging.is_progress_bar_enabled(), getLogger("accelerate")
+    before = spreading.level
     logging.set_verbosity(logging.CRITICAL)
+    spreading.setLevel(logging.CRITICAL)
     logging.disable_progress_bar()
     try:
         with warnings.catch_warnings():
@@ -170,6 +197,7 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logging.set_verbosity(level)
+        spreading.setLevel(before)
         if bars:
             logging.enable_progress_bar()
 

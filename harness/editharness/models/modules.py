@@ -1,13 +1,15 @@
 """Where the parts of a causal language model are: one table of layouts, read by module structure, never by model name.
 
 layout     blocks                attention   MLP's down projection   stored
-Llama      model.layers          self_attn   mlp.down_proj           Linear [d_h, d_k] (Qwen2, Mistral alike)
+Llama      model.layers          self_attn   mlp.down_proj           Linear [d_h, d_k] (Qwen2, Qwen3, Mistral alike)
+Phi-3      model.layers          self_attn   mlp.down_proj           Linear [d_h, d_k]; other maps are fused
 GPT-2      transformer.h         attn        mlp.c_proj              Conv1D [d_k, d_h]
 GPT-J      transformer.h         attn        mlp.fc_out              Linear [d_h, d_k]; its head has a bias
 GPT-NeoX   gpt_neox.layers       attention   mlp.dense_4h_to_h       Linear [d_h, d_k]
 
-The MLP's input side: up_proj beside gate_proj (Llama), c_fc (GPT-2), fc_in (GPT-J), dense_h_to_4h (GPT-NeoX).
-The key of a layer is the input of its down projection; formulas use the math orientation [d_h, d_k].
+The MLP's input side: up_proj beside gate_proj (Llama), gate_up_proj, gate first (Phi-3), c_fc (GPT-2), fc_in (GPT-J),
+dense_h_to_4h (GPT-NeoX). The key of a layer is the input of its down projection; formulas use the math orientation
+[d_h, d_k]. Gemma 2 and 3 and OLMo 2 are Llama with a norm between an MLP and the stream (`ModuleMap.mlp_added`).
 """
 
 from __future__ import annotations
@@ -27,15 +29,20 @@ if TYPE_CHECKING:
 Role = Literal["down", "up", "gate"]
 """A linear map of an MLP: `down` writes to the stream, `up` and `gate` read from it; `gate` feeds the non-linearity."""
 
-SUPPORTED = "Llama, Qwen2, Mistral, GPT-2, GPT-J, GPT-NeoX and models whose blocks are built like one of these"
+SUPPORTED = (
+    "Llama, Qwen2, Qwen3, Mistral, Gemma 2, Gemma 3 (text), Phi-3, OLMo 2, GPT-2, GPT-J, GPT-NeoX "
+    "and models whose blocks are built like one of these"
+)
+POST_NORMS = ("post_feedforward_layernorm", "post_mlp_layernorm")
+"""Names in a block of a norm that an MLP's output goes through before it is added to the stream."""
 
 
 @dataclass(frozen=True)
 class Layout:
     """Names inside one family: `blocks` and `final_norm` from the model, the rest from a block.
 
-    `query_value`: the maps that queries and values come from, one where they are fused. `up` is None where an MLP is
-    not gated: its one input projection is `gate`, for both roles.
+    `query_value`: the maps that queries and values come from, one where they are fused. `up` is None where an MLP has
+    one input projection, ungated or fused (gate first): it is `gate`, for both roles.
     """
 
     blocks: str
@@ -63,14 +70,20 @@ NEOX = Layout(
     "gpt_neox.layers", "attention", "mlp", "mlp.dense_4h_to_h", "gpt_neox.final_layer_norm",
     gate="mlp.dense_h_to_4h", query_value=("attention.query_key_value",),
 )  # fmt: skip
-LAYOUTS = (LLAMA, GPT2, GPTJ, NEOX)
+PHI3 = Layout(
+    "model.layers", "self_attn", "mlp", "mlp.down_proj", "model.norm",
+    gate="mlp.gate_up_proj", query_value=("self_attn.qkv_proj",),
+)  # fmt: skip
+LAYOUTS = (LLAMA, PHI3, GPT2, GPTJ, NEOX)
 
 
 @dataclass(frozen=True)
 class ModuleMap:
     """Dotted names of the parts of one model. Layers count from 0; a layer outside the model raises ModelError.
 
-    `tied` holds the names of parameters that are one tensor under two names (tied embeddings).
+    `tied` holds the names of parameters that are one tensor under two names (tied embeddings). `post_norm`: the norm in
+    a block that its MLP's output goes through, None where the MLP itself is added to the stream. `logit_cap` c: logits
+    are c tanh(x / c) of the head's x, None where they are the head's.
     """
 
     blocks: tuple[str, ...]
@@ -82,6 +95,8 @@ class ModuleMap:
     key_sizes: tuple[int, ...]
     stored_transposed: tuple[bool, ...]
     tied: frozenset[str] = field(default_factory=frozenset)
+    post_norm: str | None = None
+    logit_cap: float | None = None
 
     @property
     def layers(self) -> int:
@@ -96,14 +111,18 @@ class ModuleMap:
         """The MLP module; its output is [B, T, d_h]."""
         return f"{self.block(layer)}.{self.layout.mlp}"
 
+    def mlp_added(self, layer: int) -> str:
+        """The module whose output [B, T, d_h] a block adds to the stream: its MLP, or the norm behind that."""
+        return self.mlp(layer) if self.post_norm is None else f"{self.block(layer)}.{self.post_norm}"
+
     def down_projection(self, layer: int) -> str:
         """The MLP's last linear map; its input [B, T, d_k] is the key."""
         return f"{self.block(layer)}.{self.layout.down}"
 
     def projection(self, layer: int, role: Role) -> str:
-        """The MLP's linear map of this role; an MLP without a gate has one input projection, for "up" and "gate".
+        """The MLP's linear map of this role; ungated or fused there is one input projection, for "up" and "gate".
 
-        Nothing is checked: a model of a known layout whose input projections are fused has no module of this name.
+        Nothing is checked: a model of a known layout whose input projections are others has no module of this name.
         """
         names = {"down": self.layout.down, "gate": self.layout.gate, "up": self.layout.up or self.layout.gate}
         return f"{self.block(layer)}.{names[role]}"
@@ -155,6 +174,8 @@ def module_map(model: nn.Module) -> ModuleMap:
         key_sizes=tuple(shape[1] for shape in shapes),
         stored_transposed=transposed,
         tied=tied_parameters(model),
+        post_norm=next((norm for norm in POST_NORMS if all(f"{block}.{norm}" in modules for block in blocks)), None),
+        logit_cap=getattr(getattr(model, "config", None), "final_logit_softcapping", None),
     )
 
 
@@ -181,16 +202,29 @@ def to_stored(weight: Tensor, transposed: bool) -> Tensor:
 
 
 def _find_layout(model: nn.Module, modules: dict[str, nn.Module]) -> Layout:
-    for layout in LAYOUTS:
-        blocks = modules.get(layout.blocks)
-        children = list(blocks.children()) if isinstance(blocks, nn.ModuleList) else []
-        parts = (layout.attention, layout.mlp, layout.down)
-        names = [f"{layout.blocks}.{i}.{part}" for i in range(len(children)) for part in parts]
-        downs = [modules.get(f"{layout.blocks}.{i}.{layout.down}") for i in range(len(children))]
-        if children and layout.final_norm in modules and all(name in modules for name in names) and _editable(downs):
+    fitting = [layout for layout in LAYOUTS if _has(modules, layout)]
+    for layout in fitting:
+        if f"{layout.blocks}.0.{layout.gate}" in modules:
             return layout
+    if fitting:
+        return fitting[0]
     kind = getattr(getattr(model, "config", None), "model_type", None) or type(model).__name__
+    if any(name.endswith(".experts") for name in modules):
+        raise ModelError(
+            f"model type {kind!r} is a mixture of experts, whose layers have no one down projection to edit: "
+            f"use a dense model ({SUPPORTED})"
+        )
     raise ModelError(f"model type {kind!r} is not supported: use {SUPPORTED}")
+
+
+def _has(modules: dict[str, nn.Module], layout: Layout) -> bool:
+    """Whether every block has attention, an MLP and a down projection that can be edited; input maps may be others."""
+    blocks = modules.get(layout.blocks)
+    count = len(list(blocks.children())) if isinstance(blocks, nn.ModuleList) else 0
+    parts = (layout.attention, layout.mlp, layout.down)
+    names = [f"{layout.blocks}.{i}.{part}" for i in range(count) for part in parts]
+    downs = [modules.get(f"{layout.blocks}.{i}.{layout.down}") for i in range(count)]
+    return count > 0 and layout.final_norm in modules and all(name in modules for name in names) and _editable(downs)
 
 
 def _editable(downs: list[nn.Module | None]) -> bool:

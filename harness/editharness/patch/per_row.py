@@ -44,7 +44,10 @@ class Patched:
 
     def keep(self, rows: Tensor) -> None:
         """Go on with some of the rows (their numbers [k] within those now answered)."""
-        self.factors = {name: (left[rows], right[rows]) for name, (left, right) in self.factors.items()}
+        self.factors = {
+            name: (left[rows.to(left.device)], right[rows.to(right.device)])
+            for name, (left, right) in self.factors.items()
+        }
 
     def add(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, *, name: str) -> Tensor:
         """A forward hook: the module's output [rows, T, d_out], with each row's own change added."""
@@ -85,7 +88,8 @@ def _fits(model: nn.Module, name: str, delta: LowRank) -> bool:
         return False
     linear = isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
     small = delta.a.numel() + delta.b.numel() <= WORTH * weight.numel()
-    return linear and small and name.endswith(".weight") and weight.dtype in (torch.float32, torch.float64)
+    wide = weight.dtype in (torch.float32, torch.float64)
+    return linear and small and wide and name.endswith(".weight") and not weight.is_meta
 
 
 def _owner(parameter: str) -> str:

@@ -156,11 +156,19 @@ class Masters:
                 raise MethodError(f"delta for {name} has shape {shape(delta)}, the weight {tuple(parameter.shape)}")
 
     def parameter(self, name: str) -> Tensor:
-        """The parameter's own tensor, without gradient; raises MethodError where the model has none of it."""
-        try:
-            return self.model.get_parameter(name).detach()
-        except AttributeError:
-            raise MethodError(f"the model has no parameter {name!r}") from None
+        """The parameter's own tensor, without gradient; raises MethodError."""
+        return editable(self.model, name)
+
+
+def editable(model: nn.Module, name: str) -> Tensor:
+    """A parameter's own tensor, without gradient; raises MethodError where the model has none, or on no device."""
+    try:
+        parameter = model.get_parameter(name).detach()
+    except AttributeError:
+        raise MethodError(f"the model has no parameter {name!r}") from None
+    if parameter.is_meta:
+        raise MethodError(f"{name} is offloaded and cannot be edited: put its layer on a device with --device-map")
+    return parameter
 
 
 def master_dtype(tensor: Tensor) -> torch.dtype:

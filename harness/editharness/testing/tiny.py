@@ -3,8 +3,9 @@
     model, tokenizer = tiny("llama")
     save_tiny("gpt2", folder); load_model(str(folder))
 
-Made in memory in a fraction of a second. They know nothing; their shapes, module types, dtypes, biases, tied weights,
-BOS and byte-level tokens are those of the real families.
+Made in memory in a fraction of a second. They know nothing; their shapes, module types, dtypes, biases, norms, tied
+weights, BOS and byte-level tokens are those of the real families. Attention windows and caps of logits are much
+smaller, so that a handful of tokens meets them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from editharness.models.load import quiet
 
 BOS, END = "<|begin_of_text|>", "<|endoftext|>"
 POSITIONS = 128
+WINDOW = 12
+"""Tokens that local attention sees, where a family has it."""
 TEXT = (
     "The Eiffel Tower is located in the city of Paris, the capital of France.",
     "Danielle Darrieux's mother tongue is French; she speaks English and Italian as well.",
@@ -39,7 +42,7 @@ class Family:
     bos: bool
 
 
-def _llama_like(kind: str) -> Callable[..., Any]:
+def _llama_like(kind: str, *, tied: bool = False, **extra: Any) -> Callable[..., Any]:
     def config(hidden: int, layers: int, common: Mapping[str, Any]) -> Any:
         from transformers import AutoConfig
 
@@ -51,9 +54,21 @@ def _llama_like(kind: str) -> Callable[..., Any]:
             num_attention_heads=4,
             num_key_value_heads=2,
             max_position_embeddings=POSITIONS,
-            tie_word_embeddings=False,
+            tie_word_embeddings=tied,
+            **extra,
             **common,
         )
+
+    return config
+
+
+def _gemma(kind: str, **extra: Any) -> Callable[..., Any]:
+    def config(hidden: int, layers: int, common: Mapping[str, Any]) -> Any:
+        kinds = ["full_attention" if layer % 2 else "sliding_attention" for layer in range(layers)]
+        made = _llama_like(
+            kind, tied=True, head_dim=16, query_pre_attn_scalar=16, sliding_window=WINDOW, layer_types=kinds, **extra
+        )
+        return made(hidden, layers, common)
 
     return config
 
@@ -87,7 +102,12 @@ def _neox(hidden: int, layers: int, common: Mapping[str, Any]) -> Any:
 FAMILIES: Mapping[str, Family] = {
     "llama": Family(_llama_like("llama"), bos=True),
     "qwen2": Family(_llama_like("qwen2"), bos=False),
-    "mistral": Family(_llama_like("mistral"), bos=True),
+    "qwen3": Family(_llama_like("qwen3", tied=True, head_dim=16), bos=False),
+    "mistral": Family(_llama_like("mistral", sliding_window=WINDOW), bos=True),
+    "gemma2": Family(_gemma("gemma2", attn_logit_softcapping=1.0, final_logit_softcapping=2.0), bos=True),
+    "gemma3": Family(_gemma("gemma3_text"), bos=True),
+    "phi3": Family(_llama_like("phi3"), bos=False),
+    "olmo2": Family(_llama_like("olmo2"), bos=False),
     "gpt2": Family(_gpt_like("gpt2"), bos=False),
     "gptj": Family(_gpt_like("gptj", rotary_dim=4, tie_word_embeddings=False), bos=False),
     "gpt_neox": Family(_neox, bos=False),
@@ -97,8 +117,7 @@ FAMILIES: Mapping[str, Family] = {
 def tiny(family: str, seed: int = 0, hidden: int = 32, layers: int = 3) -> tuple[Any, Any]:
     """A random fp32 model in eval mode without gradients, and its tokenizer.
 
-    family: llama, qwen2, mistral, gpt2, gptj or gpt_neox; `hidden` a multiple of 16. torch's global generator is left
-    as it was.
+    family: a key of `FAMILIES`; `hidden` a multiple of 16. torch's global generator is left as it was.
     """
     from transformers import AutoModelForCausalLM
 
@@ -116,18 +135,23 @@ def tiny(family: str, seed: int = 0, hidden: int = 32, layers: int = 3) -> tuple
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(known.config(hidden, layers, common))
-        _fill_biases(model)
+        _fill(model)
     model.eval()
     model.requires_grad_(False)
     return model, tokenizer
 
 
-def _fill_biases(model: Any) -> None:
-    # fresh models have zero biases, which would hide code that forgets one
+GAINS = ("feedforward_layernorm.weight", "q_norm.weight", "k_norm.weight")
+
+
+def _fill(model: Any) -> None:
+    # fresh models have zero biases and norms without gains, which would hide code that forgets one
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("bias"):
                 parameter.normal_(std=0.1)
+            if name.endswith(GAINS):
+                parameter.add_(torch.randn_like(parameter), alpha=0.2)
 
 
 def tiny_tokenizer(*, bos: bool) -> Any:

@@ -16,7 +16,7 @@ from editharness.verifying.findings import Finding
 from editharness.verifying.folder import FILES, SHA256
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-_DEVICE = re.compile(r"cpu|mps|cuda(:[0-9]{1,2})?")
+_DEVICE = re.compile(r'cpu|mps|cuda(:[0-9]{1,2})?|auto|\{"[\w.": ,-]{1,100000}\}')
 _DTYPES = ("float32", "bfloat16", "float16")
 _MOST_PARAMETERS, _MOST_BYTES = 10**14, 2**50
 
@@ -103,7 +103,7 @@ def _model(record: RunRecord, config: RunConfig) -> Problems:
     if model.dtype not in _DTYPES:
         yield "model.dtype", f"must be one of {', '.join(_DTYPES)}"
     if _DEVICE.fullmatch(model.device) is None:
-        yield "model.device", "must be cpu, mps, cuda or cuda:N"
+        yield "model.device", "must be cpu, mps, cuda, cuda:N, auto or a map of modules to devices"
     if Path(config.model).name != Path(model.name).name:
         yield "model.name", f"is {_short(model.name)}, and config.resolved.model {_short(config.model)}"
 

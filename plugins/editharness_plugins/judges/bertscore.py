@@ -11,7 +11,8 @@ from typing import Any
 
 from editharness.errors import JudgeError
 from editharness.judge import Item, Judge, Verdict
-from editharness.models.load import parse_device, quiet, weights_digest
+from editharness.models.load import quiet, weights_digest
+from editharness.models.placing import parse_device
 from editharness_plugins.bertscore import bertscore, load_encoder
 from editharness_plugins.judges.options import BertscoreOptions
 

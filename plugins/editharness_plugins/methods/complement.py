@@ -60,7 +60,8 @@ class Complement(Memit):
                 key = read(host.model, rows, {name: "input"})[name].mT
                 missing = (wanted - block_outputs(host.model, host.modules, layers[-1], rows)).mT
                 prior = PriorKeys.from_state(state, layer, len(key))
-                draft.write(layer, self.solve(host, layer, key, self.share(missing, len(layers) - index), prior))
+                residual = self.residual(host, layer, key, self.share(missing, len(layers) - index))
+                draft.write(layer, self.solve(host, layer, key, residual, prior))
                 if self.options.prior:
                     kept = {**kept, **prior.append(key).to_state(layer)}
         return draft.patch, kept

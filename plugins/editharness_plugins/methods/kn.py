@@ -70,13 +70,15 @@ class Kn(Method[KnOptions]):
         with torch.no_grad(), capture(host.model, {name: "output"}, last, stop=True) as seen:
             host.model(input_ids=prompts.ids, attention_mask=prompts.mask, use_cache=False)
         reached, total = seen[name], torch.zeros_like(seen[name], dtype=torch.float32)
+        neurons = host.modules.key_size(layer)  # a fused projection holds the gate first, then what it gates
         part = torch.arange(1, self.options.steps + 1, device=host.device) / self.options.steps
         for row in range(len(prompts)):
             for scale in torch.split(part, self.options.row_limit):
-                path = (scale[:, None] * reached[row]).to(reached.dtype)
+                path = reached[row].repeat(len(scale), 1)
+                path[:, :neurons] = (scale[:, None] * reached[row, :neurons]).to(reached.dtype)
                 many = prompts.select(torch.full((len(scale),), row))
                 total[row] += slopes(host, name, many, path).float().sum(dim=0)
-        return reached.float() * total / self.options.steps
+        return (reached.float() * total / self.options.steps)[:, :neurons]
 
     def shift(self, host: Host, edit: Edit) -> Tensor:
         """Σ e(target) − Σ e(the model's answer) [d_h] fp32."""

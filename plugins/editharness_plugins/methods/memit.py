@@ -18,6 +18,7 @@ from editharness.errors import EditError
 from editharness.locate.batch import Found, by_depth, drafting, find_values
 from editharness.locate.keys import block_outputs, keys
 from editharness.locate.options import MemitOptions
+from editharness.locate.post_norm import written
 from editharness.locate.prior import PriorKeys
 from editharness.locate.solve import solve, spread
 from editharness.method import Host, Method
@@ -67,7 +68,8 @@ class Memit(Method[MemitOptions]):
                 key = keys(host.model, host.modules, layer, under_contexts).mT
                 missing = (target - self.current(host, edits)).mT
                 prior = PriorKeys.from_state(state, layer, len(key))
-                draft.write(layer, self.solve(host, layer, key, self.share(missing, len(layers) - index), prior))
+                residual = self.residual(host, layer, key, self.share(missing, len(layers) - index))
+                draft.write(layer, self.solve(host, layer, key, residual, prior))
                 if self.options.prior:
                     kept = {**kept, **prior.append(key).to_state(layer)}
         return draft.patch, kept
@@ -80,6 +82,10 @@ class Memit(Method[MemitOptions]):
     def share(self, missing: Tensor, remaining: int) -> Tensor:
         """What one layer takes of the missing [d_h, n] when `remaining` layers, itself included, are to be written."""
         return spread(missing, remaining)
+
+    def residual(self, host: Host, layer: int, key: Tensor, share: Tensor) -> Tensor:
+        """R [d_h, n]: what the down projection must write at its keys for the stream to move by a layer's share."""
+        return written(host.model, host.modules, layer, key, share)
 
     def solve(self, host: Host, layer: int, key: Tensor, residual: Tensor, prior: PriorKeys) -> LowRank | Dense:
         """Eq. 14 with A = λC + KpKpᵀ."""

@@ -49,6 +49,10 @@ class Pmet(Memit):
         """The output of the last edited layer's MLP on the bare prompts [n, d_h]."""
         return mlp_outputs(host.model, host.modules, self.layers(host)[-1], host.encode(edits, targets=False))
 
+    def residual(self, host: Host, layer: int, key: Tensor, share: Tensor) -> Tensor:
+        """The share itself: targets are what an MLP writes, not what arrives in the stream behind a norm."""
+        return share
+
     def share(self, missing: Tensor, remaining: int) -> Tensor:
         """R = E / √(layers left)."""
         return missing / math.sqrt(remaining) if self.options.spread == "sqrt" else spread(missing, remaining)

@@ -65,9 +65,10 @@ class Rome(Method[RomeOptions]):
         held = mean if self.options.key_mode == "mean" else bare
         with no_grad():
             weight = host.model.get_parameter(host.modules.down_weight(layer))
-            output = host.model.get_submodule(host.modules.down_projection(layer))(held.to(weight.dtype)).float()
+            output = host.model.get_submodule(host.modules.down_projection(layer))(held.to(weight.dtype))
         with drafting(host) as draft:
-            draft.write(layer, rank_one(self.inverse(host, layer, direction), held, value - output))
+            missing = value - output.float().to(value.device)
+            draft.write(layer, rank_one(self.inverse(host, layer, direction), held, missing))
         return draft.patch
 
     def inverse(self, host: Host, layer: int, key: Tensor) -> Tensor:

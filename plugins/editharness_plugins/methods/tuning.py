@@ -18,6 +18,7 @@ from editharness.locate.forward import label_losses
 from editharness.method import Host, Method
 from editharness.patch import Dense, WeightPatch
 from editharness.patch.values import tensors
+from editharness.patch.writing import editable
 from editharness.types import Edit, State, Status, Step
 from editharness_plugins.methods.options.fine_tuning import TuningOptions
 
@@ -97,8 +98,8 @@ def parameters(model: nn.Module, modules: Iterable[str]) -> list[str]:
 
 
 def copies(model: nn.Module, names: Iterable[str]) -> Weights:
-    """Parameters in fp32, apart from the model."""
-    return {name: model.get_parameter(name).detach().float().clone() for name in names}
+    """Parameters in fp32, apart from the model; raises MethodError for one that is on no device."""
+    return {name: editable(model, name).float().clone() for name in names}
 
 
 def running(model: nn.Module, weights: Mapping[str, Tensor]) -> Forward:

@@ -161,7 +161,8 @@ def _input(host: Host, path: str, ids: Tensor, mask: Tensor) -> Tensor:
 def _activation(host: Host) -> str:
     """The name of the model's activation, as its configuration has it."""
     config = host.model.config
-    named = getattr(config, "hidden_act", None) or getattr(config, "activation_function", None)
+    keys = ("hidden_activation", "hidden_act", "activation_function")  # Gemma's first: its hidden_act is the old name
+    named = next((found for key in keys if (found := getattr(config, key, None))), None)
     if not isinstance(named, str):
         raise EditError("the model's configuration names no activation")
     return named
