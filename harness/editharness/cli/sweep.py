@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from editharness.cli.common import Table, complain, natural, notice, positive, show_table
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from editharness.registry import Registry
     from editharness.store import RunRecord
     from editharness.sweeping.checking import DataHere
-    from editharness.sweeping.dispatch import Died
+    from editharness.sweeping.dispatch import Died, Engine
     from editharness.sweeping.grid import SweepCell, SweepFile
-    from editharness.sweeping.worker import Reply
+    from editharness.sweeping.worker import Reply, Setup
 
 ENGINES = ("local", "ray")
 CELL_FAILED = 1
@@ -41,7 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--address", metavar="HOST:PORT", help="the Ray cluster to use, or auto (default: start one)")
     parser.add_argument("--cpus", type=_amount, metavar="N", help="processors of a cell on Ray (default: 1)")
-    parser.add_argument("--gpus", type=_amount, metavar="N", help="GPUs of a cell on Ray, 0.5 for two on one (default: 0)")
+    parser.add_argument("--gpus", type=_amount, metavar="N", help="GPUs of a cell on Ray (default: 0)")
     parser.add_argument(
         "--retries", type=natural, default=2, metavar="N",
         help="how often a cell whose worker died goes on in another (default: %(default)s)",
@@ -130,7 +130,7 @@ def _make_missing(sweep: _Sweep, args: argparse.Namespace) -> list[tuple[SweepCe
     return [(cell, reply.reason) for cell in missing if isinstance(reply := done[cell.id], Failed)]
 
 
-def _engine(setup, sweep: _Sweep, args: argparse.Namespace):  # type: ignore[no-untyped-def]
+def _engine(setup: Setup, sweep: _Sweep, args: argparse.Namespace) -> tuple[Engine[Any], int]:
     """The engine and how many workers it shall have."""
     if args.engine == "local":
         from editharness.sweeping.local import LocalEngine

@@ -83,7 +83,9 @@ def _setting(value: Any) -> str:
         return ",".join(map(_setting, value))
     if isinstance(value, dict):
         raise UsageError(f"{value!r} is no value of an option")
-    return {None: "none", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "none" if value is None else str(value)
 
 
 def _mapping(value: Any) -> Mapping[Any, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from editharness.validating.run import read_text
 
 if TYPE_CHECKING:
     from editharness.registry import Registry
+    from editharness.types import Schedule
 
 KEYS = ("title", "note", "plugins", "resources", "defaults", "grid", "include", "exclude")
 RESOURCES = ("cpus", "gpus")
@@ -124,19 +126,17 @@ def read_file(path: Path) -> SweepFile:
 def read_cells(file: SweepFile, registry: Registry, output: Path) -> tuple[list[SweepCell], list[str]]:
     """Every cell once, and a line for each that is left out as its batch is larger than all edits together."""
     base = {name: found[0] for name, found in _block(file, ["defaults"], registry, single=True).items()}
-    grid = _product(base, _block(file, ["grid"], registry)) if "grid" in file.top else []
+    grid = _product(file, ["grid"], base, registry) if "grid" in file.top else []
     kept, left = _fitting(_without(file, grid, registry), file)
     for number in range(len(_entries(file, "include"))):
-        kept += _product(base, _block(file, ["include", number], registry))
+        kept += _product(file, ["include", number], base, registry)
     cells = {cell.id: cell for given in kept for cell in [_cell(file, given, output)]}
     if not cells:
         raise file.fault(["grid"], "no cell is left")
     return list(cells.values()), left
 
 
-def _block(
-    file: SweepFile, place: list[Step], registry: Registry, *, single: bool = False
-) -> dict[str, list[Given]]:
+def _block(file: SweepFile, place: list[Step], registry: Registry, *, single: bool = False) -> dict[str, list[Given]]:
     """Field -> its values, of one mapping of the file; raises UsageError."""
     found: Any = file.top.get(str(place[0])) or {}
     found = found[place[1]] if len(place) > 1 else found
@@ -145,9 +145,7 @@ def _block(
     return {name: _values(file, [*place, name], name, raw, registry, single) for name, raw in found.items()}
 
 
-def _values(
-    file: SweepFile, place: list[Step], name: str, raw: Any, registry: Registry, single: bool
-) -> list[Given]:
+def _values(file: SweepFile, place: list[Step], name: str, raw: Any, registry: Registry, single: bool) -> list[Given]:
     if name not in FIELDS:
         raise file.fault(place, UnknownNameError("field", str(name), FIELDS))
     known = FIELDS[name]
@@ -166,12 +164,14 @@ def _values(
     return found
 
 
-def _product(base: Mapping[str, Given], values: Mapping[str, list[Given]]) -> list[dict[str, Given]]:
-    number = 1
-    for some in values.values():
-        number *= len(some)
+def _product(
+    file: SweepFile, place: list[Step], base: Mapping[str, Given], registry: Registry
+) -> list[dict[str, Given]]:
+    """Every combination of a block's values, over the defaults."""
+    values = _block(file, place, registry)
+    number = prod(map(len, values.values()))
     if number > MOST_CELLS:
-        raise UsageError(f"{number} cells: a sweep has at most {MOST_CELLS}; take several files")
+        raise file.fault(place, f"{number} cells: a sweep has at most {MOST_CELLS}; take several files")
     return [{**base, **dict(zip(values, chosen, strict=True))} for chosen in product(*values.values())]
 
 
@@ -192,12 +192,17 @@ def _matches(given: Mapping[str, Given], named: Mapping[str, list[Given]]) -> bo
 
 def _fitting(grid: list[dict[str, Given]], file: SweepFile) -> tuple[list[dict[str, Given]], list[str]]:
     """Where schedules or edits vary: without the cells whose batch is larger than all edits together."""
-    pairs = {(str(given["schedule"].value), given["edits"].value) for given in grid if {"schedule", "edits"} <= given.keys()}
+    pairs = {_batching(given) for given in grid}
     if len(pairs) < 2:
         return grid, []
-    small = {(s, e) for s, e in pairs if (size := FIELDS["schedule"].read(s).size) is not None and size > e}
-    kept = [given for given in grid if (str(given["schedule"].value), given["edits"].value) not in small]
-    return kept, [f"{file.path}: left out: {schedule} with {edits} edits" for schedule, edits in sorted(small)]
+    small = {(schedule, edits) for schedule, edits in pairs if schedule.size is not None and schedule.size > edits}
+    lines = [f"{file.path}: left out: {schedule} with {edits} edits" for schedule, edits in small]
+    return [given for given in grid if _batching(given) not in small], sorted(lines)
+
+
+def _batching(given: Mapping[str, Given]) -> tuple[Schedule, int]:
+    values = {name: given[name].value for name in ("schedule", "edits") if name in given}
+    return values.get("schedule", RunConfig.schedule), values.get("edits", RunConfig.edits)
 
 
 def _entries(file: SweepFile, key: str) -> list[Any]:

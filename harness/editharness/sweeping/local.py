@@ -77,7 +77,8 @@ class LocalEngine:
             reply: Reply = worker.connection.recv()
         except (EOFError, OSError):
             code = worker.process.wait()
-            died = Died(f"killed by signal {-code}" if code < 0 else f"ended with status {code}{_last_line(worker.log)}")
+            end = f"killed by signal {-code}" if code < 0 else f"ended with status {code}"
+            died = Died(end + _last_line(worker.log))
             self._forget(worker)
             return died
         return reply

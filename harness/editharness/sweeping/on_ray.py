@@ -112,7 +112,10 @@ def connect(address: str | None, workers: int | None, needs: Mapping[str, float]
         _answers(address)
     import ray
 
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault(
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
+    )  # a cell without GPUs of its own keeps what it sees
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet = {"logging_level": "ERROR", "log_to_driver": False}
     if address is not None:
         ray.init(address=address, **quiet)
@@ -144,7 +147,8 @@ def _answers(address: str) -> None:
             socket.create_connection((host, int(port)), TO_CONNECT).close()
         done = subprocess.run([sys.executable, "-c", _JOIN, address], capture_output=True, text=True, timeout=TO_JOIN)
     except (OSError, OverflowError) as error:
-        raise UsageError(f"{nobody} ({getattr(error, 'strerror', None) or error}); start one: ray start --head") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{nobody} ({reason}); start one: ray start --head") from None
     except subprocess.TimeoutExpired:
         raise UsageError(f"{nobody} within {TO_JOIN:.0f} s; is it the port of `ray start --head`?") from None
     if done.returncode:

@@ -1,6 +1,6 @@
 """A worker process: cells come and replies go, pickled, over the socket of a number.
 
-    python -m editharness.sweeping.serve FD
+python -m editharness.sweeping.serve FD
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One cell after another in one process. The model stays loaded from cell to cell, and so do its unedited answers.
 
-What is shared changes no bit of a record: the model is as it was loaded (its digest is compared after every run), and an
-answer is used again only for the same batch of token ids, in the same process.
+What is shared changes no bit of a record: the model is as it was loaded (its digest is compared after every run), and
+an answer is used again only for the same batch of token ids, in the same process.
 """
 
 from __future__ import annotations
@@ -99,9 +99,7 @@ class Cells:
         from editharness.store import run_id
 
         config = task.config
-        with unfinished(
-            config.output, run_id(config.method, config.resolved()), said.append, fresh=task.fresh
-        ) as part:
+        with unfinished(config.output, run_id(config.method, config.resolved()), said.append, fresh=task.fresh) as part:
             path = part.finished()
             if path is None:
                 registry = self._with_model(config)
