@@ -38,7 +38,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "runner recording observers result judging lm_eval_model mechanism verifying",
         "export",
         "comparing submitting scaffold",
-        "api cli testing validating",
+        "api cli sweeping testing validating",
         "__main__",
     )
 )
@@ -135,6 +135,7 @@ def test_only_the_top_reads_records() -> None:
         "submitting",
         "export",
         "validating",
+        "sweeping",
     }
 
 

@@ -165,4 +165,4 @@ def test_the_sweeps_of_this_repository_name_what_exists(path: Path, tmp_path: Pa
     assert not left
     for cell in cells:
         check_cell(cell, registry, data, offline=False)
-    assert file.resources.get("gpus", 0) == ("full" in path.parts)
+    assert file.resources.get("gpus", 0) == (path.parent.name == "full")
