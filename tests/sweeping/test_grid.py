@@ -8,7 +8,7 @@ import pytest
 
 from editharness.errors import EditHarnessError
 from editharness.registry import load_plugins
-from editharness.sweeping.checking import DataHere, check_cell
+from editharness.sweeping.checking import DataHere, check_cell, check_names
 from editharness.sweeping.grid import SweepCell, read_cells, read_file
 from editharness.types import Schedule
 
@@ -37,6 +37,7 @@ def fault(folder: Path, text: str, *, offline: bool = False) -> str:
 
     def read() -> None:
         for cell in cells_of(folder, text)[0]:
+            check_names(cell, registry)
             check_cell(cell, registry, DataHere(registry), offline=offline)
 
     with pytest.raises(EditHarnessError) as caught:
@@ -164,5 +165,6 @@ def test_the_sweeps_of_this_repository_name_what_exists(path: Path, tmp_path: Pa
     cells, left = read_cells(file, registry, tmp_path)
     assert not left
     for cell in cells:
+        check_names(cell, registry)
         check_cell(cell, registry, data, offline=False)
     assert file.resources.get("gpus", 0) == (path.parent.name == "full")

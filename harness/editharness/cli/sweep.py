@@ -91,9 +91,8 @@ class _Sweep:
 
 def _read(args: argparse.Namespace) -> _Sweep:
     """The whole file, checked; raises UsageError for the first cell that could not run."""
-    from editharness.opening import offline
     from editharness.registry import load_plugins
-    from editharness.sweeping.checking import DataHere, check_cell
+    from editharness.sweeping.checking import DataHere, check_cell, check_names
     from editharness.sweeping.grid import read_cells, read_file
     from editharness.sweeping.made import find_made, records_of
 
@@ -102,6 +101,10 @@ def _read(args: argparse.Namespace) -> _Sweep:
     cells, left_out = read_cells(file, registry, args.output)
     for line in left_out:
         complain(line)
+    for cell in cells:
+        check_names(cell, registry)
+    from editharness.opening import offline  # torch
+
     data = DataHere(registry)
     for cell in cells:
         check_cell(cell, registry, data, offline=offline() and not args.dry_run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -43,9 +43,25 @@ class DataHere:
         return found
 
 
+def check_names(cell: SweepCell, registry: Registry) -> None:
+    """Raise UsageError for a method or a task that does not exist; nothing heavy is imported for that."""
+    checks: Mapping[str, Callable[[], object]] = {
+        "method": lambda: registry.method(cell.config.method),
+        "task": lambda: registry.protocol_and_data(cell.config.task),
+    }
+    _complain(cell, checks.items())
+
+
 def check_cell(cell: SweepCell, registry: Registry, data: DataHere, *, offline: bool) -> None:
-    """Raise UsageError for the first thing that the run would refuse; `offline`: nothing could be fetched for it."""
-    for name, check in _checks(cell.config, registry, data, offline):
+    """Raise UsageError for the first thing that the run would refuse; `offline`: nothing could be fetched for it.
+
+    Its names are known: see `check_names`.
+    """
+    _complain(cell, _checks(cell.config, registry, data, offline))
+
+
+def _complain(cell: SweepCell, checks: Iterable[tuple[str, Callable[[], object]]]) -> None:
+    for name, check in checks:
         try:
             check()
         except EditHarnessError as error:
@@ -56,8 +72,6 @@ def _checks(
     config: RunConfig, registry: Registry, data: DataHere, offline: bool
 ) -> Iterator[tuple[str, Callable[[], object]]]:
     """Each check with the field that it is about; the later ones rely on the earlier."""
-    yield "method", lambda: registry.method(config.method)
-    yield "task", lambda: registry.protocol_and_data(config.task)
     spec = registry.method(config.method)
     yield "options", lambda: known_options(spec, replace(config, preset=None))
     yield "preset", lambda: known_options(spec, config)

@@ -16,8 +16,7 @@ from editharness.config import RunConfig
 from editharness.errors import EditHarnessError, UnknownNameError, UsageError
 from editharness.store import run_id
 from editharness.sweeping.fields import FIELDS
-from editharness.validating.lines import Step, yaml_line
-from editharness.validating.run import read_text
+from editharness.validating.lines import Step, read_text, yaml_line
 
 if TYPE_CHECKING:
     from editharness.registry import Registry

@@ -68,7 +68,8 @@ class LocalEngine:
             worker.process.send_signal(signal.SIGTERM)
         for worker in list(self._workers):
             try:
-                worker.process.wait(PATIENCE)
+                with suppress(subprocess.TimeoutExpired):
+                    worker.process.wait(PATIENCE)
             finally:
                 self._forget(worker)
 

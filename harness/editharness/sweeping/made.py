@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 
 def records_of(output: Path) -> list[tuple[Path, RunRecord]]:
     """Every record below a folder that can be read; none where it is not there."""
-    try:
-        return [(path, read_record(path)) for path in find_records([output])] if output.is_dir() else []
-    except RecordError:
-        return []
+    found = []
+    with suppress(RecordError):  # an empty folder
+        for path in find_records([output]) if output.is_dir() else []:
+            with suppress(RecordError):  # not readable: its cell is made again
+                found.append((path, read_record(path)))
+    return found
 
 
 def find_made(
@@ -50,11 +53,9 @@ def _same(cell: SweepCell, path: Path, record: RunRecord, here: Here, data: Data
     protocol = cast("EvalProtocol", registry.resolve(protocol_spec.ref)())
     if (protocol_spec.version, protocol.digest()) != (record.protocol.version, record.protocol.hash):
         return False
-    try:
+    with suppress(NotCachedError):  # not here to be compared
         if data.cases(dataset.name, config.data.get(dataset.name)).sha256 != record.data.sha256:
             return False
-    except NotCachedError:  # not here to be compared
-        pass
     findings = [*check_method(path, record, config, here), *check_versions(path, record, here)]
     return not any(finding.level == "error" for finding in findings)
 
