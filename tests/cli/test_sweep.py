@@ -137,7 +137,7 @@ def cluster() -> Iterator[str]:
         pytest.skip("Ray is not installed: pip install 'editharness[ray]'")
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    words = ["start", "--head", "--node-ip-address=127.0.0.1", f"--port={address.partition(':')[2]}", "--num-cpus=2"]
+    words = ["start", "--head", f"--port={address.partition(':')[2]}", "--num-cpus=2"]
     words += ["--include-dashboard=false", "--object-store-memory=100000000", "--disable-usage-stats", "--block"]
     head = subprocess.Popen(
         [sys.executable, "-m", "ray.scripts.scripts", *words],
@@ -148,9 +148,10 @@ def cluster() -> Iterator[str]:
         yield address
     finally:
         family = [head, *psutil.Process(head.pid).children(recursive=True)] if head.poll() is None else []
-        for process in family:
-            process.terminate()
+        head.terminate()  # takes the node down
         head.wait(60)
+        for process in psutil.wait_procs(family, 30)[1]:
+            process.kill()
 
 
 @pytest.mark.slow
