@@ -6,6 +6,7 @@ import gzip
 import importlib.util
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -23,6 +24,8 @@ from editharness.cli import main
 SMALL = Path(__file__).parents[2] / "sweeps" / "small.yaml"
 EDITHARNESS = [sys.executable, "-m", "editharness"]
 ENVIRONMENT = {**os.environ, "EDITHARNESS_KEEP_SECONDS": "0", "OMP_NUM_THREADS": "1"}
+TOKEN = {**ENVIRONMENT, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+"""For the cluster that the test starts, and for who may use it."""
 SLOWLY = """\
 defaults: {task: synthetic_pocket, edits: 4, schedule: "batch:1"}
 grid:
@@ -141,7 +144,7 @@ def cluster() -> Iterator[str]:
     words += ["--include-dashboard=false", "--object-store-memory=100000000", "--disable-usage-stats", "--block"]
     head = subprocess.Popen(
         [sys.executable, "-m", "ray.scripts.scripts", *words],
-        env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        env=TOKEN, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     try:
         wait_for(lambda: _listens(address))
@@ -157,14 +160,16 @@ def cluster() -> Iterator[str]:
 @pytest.mark.slow
 def test_ray_makes_the_same_records(local: tuple[Path, str], cluster: str, tmp_path: Path) -> None:
     words = ("--output", tmp_path, "--engine", "ray", "--address", cluster)
-    greedy = typed("sweep", SMALL, *words, "--gpus", "1")
+    greedy = typed("sweep", SMALL, *words, "--gpus", "1", env=TOKEN)
     assert (greedy.returncode, greedy.stderr.splitlines()[-1]) == (
         2,
         "editharness: --engine ray: no node has what a cell needs (1 cpus, 1 gpus); give other --cpus and --gpus",
     )
-    done = typed("sweep", SMALL, *words)
+    stranger = typed("sweep", SMALL, *words, env={**TOKEN, "RAY_AUTH_TOKEN": secrets.token_hex(32)})
+    assert stranger.returncode == 2
+    assert f"--address {cluster}: the cluster wants its token" in stranger.stderr.splitlines()[-1]
+    done = typed("sweep", SMALL, *words, env=TOKEN)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == local[1]
     assert results(tmp_path) == results(local[0])
     assert not list(tmp_path.glob(".*"))
 
@@ -190,7 +195,7 @@ def test_an_address_where_no_cluster_answers_is_one_line(tmp_path: Path) -> None
         assert time.monotonic() - start < 60
     nobody = typed("sweep", SMALL, "--output", tmp_path, "--engine", "ray", "--address", quiet)
     assert no_ray.returncode == nobody.returncode == 2
-    assert f"--address {quiet}: no Ray cluster answers within 25 s" in no_ray.stderr.splitlines()[-1]
+    assert f"--address {quiet}: no Ray cluster answers (not within 25 s; " in no_ray.stderr.splitlines()[-1]
     assert f"--address {quiet}: no Ray cluster answers (Connection refused)" in nobody.stderr.splitlines()[-1]
     assert "Traceback" not in no_ray.stderr + nobody.stderr
 

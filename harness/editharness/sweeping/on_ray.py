@@ -145,15 +145,27 @@ def _answers(address: str) -> None:
     try:
         if address != "auto":
             socket.create_connection((host, int(port)), TO_CONNECT).close()
-        done = subprocess.run([sys.executable, "-c", _JOIN, address], capture_output=True, text=True, timeout=TO_JOIN)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"{nobody} ({reason}); start one: ray start --head") from None
-    except subprocess.TimeoutExpired:
-        raise UsageError(f"{nobody} within {TO_JOIN:.0f} s; is it the port of `ray start --head`?") from None
-    if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        raise UsageError(f"{nobody} ({lines[-1] if lines else 'no reason given'})")
+    said = _join(address)
+    if said is not None and "Unauthenticated" in said:
+        raise UsageError(
+            f"--address {address}: the cluster wants its token: set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
+        )
+    if said is not None:
+        raise UsageError(f"{nobody} ({said.splitlines()[-1]})")
+
+
+def _join(address: str) -> str | None:
+    """What a process says that cannot join the cluster, or not in time; None where it can."""
+    words = [sys.executable, "-c", _JOIN, address]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=TO_JOIN, check=False)
+    except subprocess.TimeoutExpired as late:
+        said = late.stderr.decode("utf-8", "replace") if isinstance(late.stderr, bytes) else late.stderr or ""
+        return f"{said}\nnot within {TO_JOIN:.0f} s; is it the port of `ray start --head`?"
+    return None if done.returncode == 0 else done.stderr.strip() or "no reason given"
 
 
 def _line(error: Exception) -> str:
