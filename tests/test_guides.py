@@ -1,4 +1,4 @@
-"""The code of docs/python.md, docs/adapters.md and docs/export.md, run block by block as a reader would type it."""
+"""The code of docs/python.md, adapters.md, export.md and sweeps.md, run block by block as a reader would type it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 import editharness as eh
 from editharness.cli import main
+from editharness.sweeping.fields import FIELDS
 
 ROOT = Path(__file__).parents[1]
 POCKET = Path(eh.__file__).parents[2] / "plugins" / "editharness_plugins" / "pocket" / "model"
@@ -75,6 +76,27 @@ def test_the_export_guide_runs_as_it_stands(
     assert "rank 2, exact" in out
     assert "unpatched: pocket (float32) as it was, weights a09f5ccc3287" in out
     assert "## Scores" in (tmp_path / "scored" / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_the_guide_to_sweeps_runs_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
+    found = {match["language"]: match["text"] for match in BLOCK.finditer(text)}
+    (tmp_path / "grid.yaml").write_text(found["yaml"], encoding="utf-8")
+    boards = []
+    for line in found["console"].splitlines():
+        typed(line.partition("#")[0].rstrip())
+        out, err = capsys.readouterr()
+        boards.append(out)
+        assert "sweep" not in line or "4 cells: " in err
+    assert boards[0].startswith("line ")
+    assert boards[0].count("to make") == 4
+    assert boards[1] == boards[2] == boards[3]
+    assert boards[1].startswith("negation · data pocket · model pocket")
+    assert all(name in text for name in FIELDS)
 
 
 def typed(line: str) -> None:

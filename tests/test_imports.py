@@ -38,7 +38,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "runner recording observers result judging lm_eval_model mechanism verifying",
         "export",
         "comparing submitting scaffold",
-        "api cli testing validating",
+        "api cli sweeping testing validating",
         "__main__",
     )
 )
@@ -135,6 +135,7 @@ def test_only_the_top_reads_records() -> None:
         "submitting",
         "export",
         "validating",
+        "sweeping",
     }
 
 
@@ -236,6 +237,8 @@ def test_light_modules_load_nothing_heavy() -> None:
         ("geometry", "--help"),
         ("trace", "--data", "poket"),
         ("eval", "--method", "rme", "--task", "negation_pocket"),
+        ("sweep", "--help"),
+        ("sweep", "GRID"),
         ("edit", "--help"),
         ("edit", "--method", "grace", "--edits", "FOLDER", "--save", "OUT"),
         ("apply", "--help"),
@@ -244,6 +247,12 @@ def test_light_modules_load_nothing_heavy() -> None:
 )
 def test_what_needs_no_model_loads_nothing_heavy(words: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "qa.csv").write_text("question,answer\nWho is Ada?,A\nWho is Bo?,B\n", encoding="utf-8")
-    places = {"FOLDER": tmp_path, "QA": tmp_path / "qa.csv", "OUT": tmp_path / "cases.jsonl"}
+    (tmp_path / "grid.yaml").write_text("grid: {method: [memit, rme], task: negation_pocket}\n", encoding="utf-8")
+    places = {
+        "GRID": tmp_path / "grid.yaml",
+        "FOLDER": tmp_path,
+        "QA": tmp_path / "qa.csv",
+        "OUT": tmp_path / "cases.jsonl",
+    }
     typed = [str(places.get(word, word)) for word in words]
     assert loaded_by("from editharness.cli import main\nmain(sys.argv[1:])", *typed) <= set()

@@ -32,7 +32,7 @@ from editharness.models.modules import module_map
 from editharness.patch.per_row import Patched, fits, per_row
 from editharness.patch.values import AnsweringRouter, WeightPatch
 from editharness.requests import BASE, TOGETHER, Group, Row, with_context
-from editharness.resume.keeper import NOTHING, Entry, Keeper
+from editharness.resume.keeper import NOTHING, SHARED, Entry, Keeper
 from editharness.rows import Rows, cacheable, generating, publishing
 from editharness.timeline import Timeline
 from editharness.types import StateId
@@ -273,8 +273,9 @@ class EditedLM(HFLM):
     def _name(self, kind: str, *asked: Any) -> str:
         """The name of a batch of answers: a hash over all that they depend on, given the run."""
         group = self._group
-        text = json.dumps([group.place, group.routed, group.name, group.source, asked], default=str)
-        return f"{kind} {hashlib.sha256(text.encode()).hexdigest()}"
+        text = json.dumps([group.place, group.routed, group.name, group.source, self.batch_size, asked], default=str)
+        plain = group.place == UNEDITED and group.router is None and not (self._places or self.timeline.replaced)
+        return f"{SHARED if plain else ''}{kind} {hashlib.sha256(text.encode()).hexdigest()}"
 
     @torch.no_grad()
     def _score(

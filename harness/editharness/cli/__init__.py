@@ -35,6 +35,7 @@ class Command:
 
 COMMANDS: Mapping[str, Command] = {
     "eval": Command("editharness.cli.eval", "write edits into a model and measure what became of it"),
+    "sweep": Command("editharness.cli.sweep", "run what is missing of a grid, from a YAML file, and show its board"),
     "edit": Command("editharness.cli.edit", "write facts of your own and save a checkpoint, an adapter or a patch"),
     "apply": Command("editharness.cli.apply", "put a saved patch on a model, or take it off, bit for bit"),
     "judge": Command("editharness.cli.judge", "judge the stored answers of runs; export and import human labels"),

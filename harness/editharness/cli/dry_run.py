@@ -7,7 +7,7 @@ holds one; nothing else can tell them, and "unknown" says so. Memory is that run
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from editharness.protocol import EvalProtocol
     from editharness.registry import Registry
     from editharness.store import RunRecord
+    from editharness.types import CaseSet
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 COLUMNS = (
@@ -46,8 +47,11 @@ class Planned:
     note: str = ""
 
 
-def plan(config: RunConfig, registry: Registry) -> Planned:
-    """What this run would do; raises EditHarnessError for what it would refuse. Nothing is downloaded."""
+def plan(config: RunConfig, registry: Registry, cases: Callable[[str, Path | None], CaseSet] | None = None) -> Planned:
+    """What this run would do; raises EditHarnessError for what it would refuse. Nothing is downloaded.
+
+    `cases` reads a data set that is here, for whoever plans many runs and has read it before.
+    """
     from editharness.data.load import load_cases
 
     spec, (protocol_spec, data_spec) = registry.method(config.method), registry.protocol_and_data(config.task)
@@ -56,7 +60,8 @@ def plan(config: RunConfig, registry: Registry) -> Planned:
     tasks = [task.format(data=data_spec.name) for task in dict.fromkeys(p.task for p in protocol.probes(effective, ()))]
     preset = _preset(config, registry)
     try:
-        data = load_cases(registry, data_spec.name, config.data.get(data_spec.name), offline=True)
+        file = config.data.get(data_spec.name)
+        data = cases(data_spec.name, file) if cases else load_cases(registry, data_spec.name, file, offline=True)
     except NotCachedError as error:
         return Planned(config, preset, str(effective), tasks, None, str(error))
     asked = _asked(config, registry, protocol, data)
@@ -67,11 +72,28 @@ def plan(config: RunConfig, registry: Registry) -> Planned:
 
 def table(plans: Sequence[Planned], registry: Registry) -> Table:
     """The plans, each with its estimates and where they come from."""
-    return Table("plan", COLUMNS, [_row(one, registry) for one in plans])
+    there = {output: records_in(output) for output in {one.config.output for one in plans}}
+    return Table("plan", COLUMNS, [_row(one, registry, there[one.config.output]) for one in plans])
 
 
-def _row(one: Planned, registry: Registry) -> tuple[object, ...]:
-    config, earlier = one.config, _earlier(one.config)
+def seconds(config: RunConfig, records: Sequence[RunRecord]) -> float | None:
+    """How long the run would take, scaled from the likest of these records; None: there is none."""
+    earlier = _earlier(config, records)
+    return None if earlier is None else _seconds(config, earlier)
+
+
+def records_in(output: Path) -> list[RunRecord]:
+    """The records below a folder; none where one of them cannot be read."""
+    from editharness.store import find_records, read_record
+
+    try:
+        return [read_record(path) for path in find_records([output])] if output.is_dir() else []
+    except EditHarnessError:
+        return []
+
+
+def _row(one: Planned, registry: Registry, records: Sequence[RunRecord]) -> tuple[object, ...]:
+    config, earlier = one.config, _earlier(one.config, records)
     if earlier is not None:
         time, memory = f"about {_seconds(config, earlier):.0f} s", size(earlier.cost.peak_memory_bytes or 0)
         how = f"time scaled from run {earlier.id} of {earlier.created[:10]}, memory its peak"
@@ -192,16 +214,8 @@ def _weights(config: RunConfig, registry: Registry) -> int:
     return total * BYTES[config.dtype]
 
 
-def _earlier(config: RunConfig) -> RunRecord | None:
+def _earlier(config: RunConfig, records: Sequence[RunRecord]) -> RunRecord | None:
     """The latest run that is alike: of this task, if there is one."""
-    from editharness.store import find_records, read_record
-
-    if not config.output.is_dir():
-        return None
-    try:
-        records = [read_record(path) for path in find_records([config.output])]
-    except EditHarnessError:
-        return None
     wanted = config.resolved()
     alike = [record for record in records if _fits(record.config.resolved, wanted)]
     return max(alike, key=lambda record: (record.task == config.task, record.created), default=None)

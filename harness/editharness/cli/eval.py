@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     gridded = len(configs) > len({(config.task, config.method) for config in configs})
     for config in configs:
         known_options(registry.method(config.method), config)
-        _known_checkpoints(registry.method(config.method), config)
+        known_checkpoints(registry.method(config.method), config)
         registry.protocol_and_data(config.task)
         known_data(config.data, registry.datasets)
         if config.train is not None and not config.train.is_file():
@@ -275,7 +275,7 @@ def known_options(spec: MethodSpec, config: RunConfig) -> None:
         raise UnknownNameError("preset", config.preset, names, hint=f"(of method {spec.name})")
 
 
-def _known_checkpoints(spec: MethodSpec, config: RunConfig) -> None:
+def known_checkpoints(spec: MethodSpec, config: RunConfig) -> None:
     """Whether batches end at the checkpoints; no schedule without carrying on has any."""
     from editharness.plan import find_checkpoints
 

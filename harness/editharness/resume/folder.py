@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from editharness.durable import sync_folder
 from editharness.errors import EditHarnessError, RecordError
-from editharness.resume.keeper import Keeper
+from editharness.resume.keeper import Entry, Keeper
 from editharness.resume.whole import write_text
 
 LOCK, IDENTITY, FINISHING = "lock", "kept.json", "finishing"
@@ -32,6 +32,8 @@ class Unfinished:
     def __init__(self, path: Path, first: str, tell: Callable[[str], None]) -> None:
         self.path, self.first, self.tell = path, first, tell
         self.root = path.parent
+        self.shared: dict[str, Entry] | None = None
+        """Answers without any edit, from other runs of this process on the same loaded model."""
         self.kept = Keeper()
         """Nothing, until `open` is told what the run depends on."""
 
@@ -49,7 +51,7 @@ class Unfinished:
         if before != identity:
             self.clear()
             write_text(self.path / IDENTITY, json.dumps(identity))
-        self.kept = Keeper(self.path)
+        self.kept = Keeper(self.path, self.shared)
         if differs:
             self.tell(f"{self.path}: kept by a run with other {' and '.join(differs)}: starting anew")
         elif len(self.kept):

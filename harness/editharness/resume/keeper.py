@@ -29,6 +29,8 @@ SECONDS = 1.0
 EVERY = "EDITHARNESS_KEEP_SECONDS"
 """Environment variable: the least seconds between two writes (default 1)."""
 LATEST, TENSORS = "latest-", ".safetensors"
+SHARED = "unedited "
+"""How the name of an entry begins that depends on no edit: other runs on the same loaded model may use it."""
 _OF_RUN, _OF_WRITING = 0.01, 10.0
 
 
@@ -55,8 +57,8 @@ class Keeper:
     the last write took, whichever is longest. So a kill costs little work, and keeping little time.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | None = None, shared: dict[str, Entry] | None = None) -> None:
+        self.folder, self.shared = folder, shared
         self.clock: Callable[[], Mapping[str, float]] = dict
         self._entries: dict[str, _Stored] = {}
         self._latest: dict[str, _Stored] = {}
@@ -82,7 +84,7 @@ class Keeper:
         """The entry of this name with tensors of its own; None where it is not there or damaged."""
         stored = self._latest.get(name) or self._entries.get(name)
         if stored is None:
-            return None
+            return self.shared.get(name) if self.shared is not None else None
         found = self._find({digest for digest, _ in stored.tensors.values()})
         if found is None:
             return None
@@ -90,6 +92,8 @@ class Keeper:
 
     def put(self, name: str, entry: Entry, *, latest: bool = False) -> None:
         """Keep an entry, for good or (`latest`) until the next of its name. Raises RecordError for a full disk."""
+        if self.shared is not None and name.startswith(SHARED) and not entry.tensors:
+            self.shared[name] = entry
         if self.folder is None:
             return
         from editharness.resume.tensors import content

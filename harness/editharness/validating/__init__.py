@@ -10,6 +10,20 @@ plugins   single-file plugins
 records   record.json of runs
 """
 
-from editharness.validating.run import READERS, Valid, validate
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from editharness.validating.run import READERS, Valid, validate
 
 __all__ = ["READERS", "Valid", "validate"]
+
+
+def __getattr__(name: str) -> Any:
+    """The validators load torch; whoever only needs `lines` does without."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from editharness.validating import run
+
+    return getattr(run, name)

@@ -5,14 +5,29 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from editharness.errors import DataError, FileFault
 
 Step = str | int
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 _SPACE = re.compile(r"[\s,:]*")
 _JSON = json.JSONDecoder()
+
+
+def read_text(path: Path) -> str:
+    """A file's text; raises FileFault where it is not UTF-8, DataError where it cannot be read."""
+    try:
+        content = path.read_bytes()
+        return content.decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise FileFault(path, line, "", f"is not UTF-8 text (byte {error.start})", "save it as UTF-8") from None
 
 
 def steps(place: str) -> list[Step]:

@@ -13,6 +13,7 @@ from editharness.errors import DataError, FileFault
 from editharness.registry import Registry
 from editharness.validating import data, plugins, presets, records, tasks
 from editharness.validating.data import READERS
+from editharness.validating.lines import read_text
 
 __all__ = ["READERS", "Valid", "validate"]
 
@@ -61,18 +62,6 @@ def validate(path: Path, registry: Registry, *, reader: str = "") -> Valid:
         mend = f"say --as NAME for data; data ends in {', '.join(DATA)}, tasks and presets in .yaml, a plugin in .py"
         raise FileFault(path, 0, "", "its name says nothing of what it is", mend)
     return Valid(path, "data", data.validate(path, registry))
-
-
-def read_text(path: Path) -> str:
-    """A file's text; raises FileFault where it is not UTF-8, DataError where it cannot be read."""
-    try:
-        content = path.read_bytes()
-        return content.decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise FileFault(path, line, "", f"is not UTF-8 text (byte {error.start})", "save it as UTF-8") from None
 
 
 def _yaml(path: Path) -> tuple[str, Validator]:
