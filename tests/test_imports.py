@@ -35,7 +35,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "health",
         "editing asking preparing opening",
         "abilities adapters choosing facts",
-        "runner recording observers result judging lm_eval_model mechanism verifying",
+        "lending runner recording observers result judging lm_eval_model mechanism verifying",
         "export",
         "comparing submitting scaffold",
         "api cli sweeping testing validating",

@@ -25,6 +25,7 @@ from editharness.types import MethodSpec
 
 if TYPE_CHECKING:
     from editharness.config import RunConfig
+    from editharness.lending import Lent
     from editharness.registry import Registry
     from editharness.resume.sweep import Sweep
 
@@ -97,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
     """Make one run per method and show their board; a method that fails is named and the others go on."""
     os.environ.setdefault("TQDM_DISABLE", "1")  # one progress bar is enough: ours
     # what can be known to be wrong is said before torch is loaded
+    from editharness.lending import Lent
     from editharness.registry import load_plugins
     from editharness.resume.sweep import Sweep
     from editharness.store import check_writable, run_id
@@ -126,10 +128,12 @@ def run(args: argparse.Namespace) -> int:
     sweep = Sweep(args.output, [run_id(config.method, config.resolved()) for config in configs])
     if args.fresh:
         sweep.close()
+    lent = Lent()
     for config in configs:
         try:
-            paths.append(_run(config, registry, sweep, fresh=args.fresh))
+            paths.append(_run(config, registry, sweep, lent, fresh=args.fresh))
         except EditHarnessError as error:
+            lent.drop()
             if len(configs) == 1:
                 raise
             complain(f"{config.method}{_where(config, configs)}: {error}")
@@ -177,7 +181,7 @@ def _where(config: RunConfig, configs: Sequence[RunConfig]) -> str:
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def _run(config: RunConfig, registry: Registry, sweep: Sweep, *, fresh: bool) -> Path:
+def _run(config: RunConfig, registry: Registry, sweep: Sweep, lent: Lent, *, fresh: bool) -> Path:
     """One run with its progress bar, or what is left of it after an interruption; the path of its record."""
     from editharness.progress import live
     from editharness.recording import write_run
@@ -193,7 +197,9 @@ def _run(config: RunConfig, registry: Registry, sweep: Sweep, *, fresh: bool) ->
         path = part.finished()
         if path is None:
             with live() as report:
-                path = write_run(run_config(config, registry, report, part), registry, part)
+                outcome = run_config(config, lent.to(config, registry, part), report, part)
+                lent.back(config, outcome.model)
+                path = write_run(outcome, registry, part)
         registry.run_finished(path)
         sweep.add(name, path)
     return path

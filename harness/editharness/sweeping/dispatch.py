@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from editharness.sweeping.worker import Failed, Made, Reply, Task, model_key
+from editharness.lending import model_key
+from editharness.sweeping.worker import Failed, Made, Reply, Task
 
 if TYPE_CHECKING:
+    from editharness.lending import ModelKey
     from editharness.sweeping.grid import SweepCell
-    from editharness.sweeping.worker import ModelKey
 
 W = TypeVar("W")
 

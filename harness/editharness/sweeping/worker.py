@@ -1,8 +1,4 @@
-"""One cell after another in one process. The model stays loaded from cell to cell, and so do its unedited answers.
-
-What is shared changes no bit of a record: the model is as it was loaded (its digest is compared after every run), and
-an answer is used again only for the same batch of token ids, in the same process.
-"""
+"""One cell after another in one process. The model stays loaded from cell to cell, and so do its unedited answers."""
 
 from __future__ import annotations
 
@@ -10,12 +6,13 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from editharness.lending import Lent
 
 if TYPE_CHECKING:
     from editharness.config import RunConfig
     from editharness.registry import Registry
-    from editharness.resume.keeper import Entry
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -53,12 +50,6 @@ class Failed:
 
 
 Reply = Made | Failed
-ModelKey = tuple[Any, ...]
-
-
-def model_key(config: RunConfig) -> ModelKey:
-    """Cells with the same key can share a loaded model."""
-    return (config.model, config.revision, config.dtype, config.device, config.trust_remote_code)
 
 
 class Cells:
@@ -72,9 +63,7 @@ class Cells:
 
         torch.set_num_threads(setup.threads)
         self.registry: Registry = load_plugins(files=setup.plugins)
-        self._key: ModelKey | None = None
-        self._loaded: Any = None
-        self._answers: dict[str, Entry] = {}
+        self.lent = Lent()
 
     def make(self, task: Task) -> Reply:
         """The cell's record, or why there is none; whatever goes wrong, the next cell gets an untouched model."""
@@ -85,10 +74,10 @@ class Cells:
         try:
             return Made(self._make(task, said), time.perf_counter() - start, tuple(said))
         except EditHarnessError as error:
-            self._drop()
+            self.lent.drop()
             return Failed(str(error))
         except Exception as error:
-            self._drop()
+            self.lent.drop()
             return Failed(f"{type(error).__name__}: {error}")
 
     def _make(self, task: Task, said: list[str]) -> Path:
@@ -102,21 +91,8 @@ class Cells:
         with unfinished(config.output, run_id(config.method, config.resolved()), said.append, fresh=task.fresh) as part:
             path = part.finished()
             if path is None:
-                registry = self._with_model(config)
-                part.shared = self._answers
-                path = write_run(run(config, registry, Silent(), part), registry, part)
+                outcome = run(config, self.lent.to(config, self.registry, part), Silent(), part)
+                self.lent.back(config, outcome.model)
+                path = write_run(outcome, self.registry, part)
             self.registry.run_finished(path)
             return path
-
-    def _with_model(self, config: RunConfig) -> Registry:
-        """The registry with the cell's model, loaded unless the last cell had it too."""
-        from editharness.opening import open_model
-
-        if self._key != model_key(config):
-            self._drop()
-            self._loaded = open_model(config, self.registry)
-            self._key = model_key(config)
-        return self.registry.with_model(config.model, self._loaded)
-
-    def _drop(self) -> None:
-        self._key, self._loaded, self._answers = None, None, {}
