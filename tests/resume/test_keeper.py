@@ -197,3 +197,15 @@ def test_content_tells_type_shape_and_bits_apart_and_notices_a_write() -> None:
     before = content(one)
     one[0] = 1
     assert content(one) != before
+
+
+def test_what_depends_on_no_edit_is_there_for_the_other_runs_of_a_process(tmp_path: Path) -> None:
+    shared: dict[str, Entry] = {}
+    first, second, apart = Keeper(tmp_path, shared), Keeper(None, shared), Keeper(None, {})
+    first.put("unedited scored 1", Entry([1.5]))
+    first.put("scored 2", Entry([2.5]))
+    first.put("unedited scored 3", Entry([3.5], {"0 logp": torch.ones(2)}))
+    assert second.get("unedited scored 1") == Entry([1.5])
+    assert second.get("scored 2") is None
+    assert second.get("unedited scored 3") is None, "tensors would fill the memory"
+    assert apart.get("unedited scored 1") is None
