@@ -25,6 +25,7 @@ from editharness.health import Gauge, text_loss
 from editharness.host import LocalHost
 from editharness.method import Method
 from editharness.models.load import LoadedModel
+from editharness.models.placing import devices
 from editharness.opening import offline, open_gauge, open_host, open_model
 from editharness.plan import Checkpoints, find_checkpoints, plan_documents
 from editharness.preparing import Prepared, Train, find_train, is_prepared, prepare
@@ -97,6 +98,7 @@ def run(config: RunConfig, registry: Registry, report: Reporter, part: Unfinishe
     with clock.phase("model"):
         report.stage(f"loading {config.model}")
         loaded = open_model(config, registry)
+        _one_device(spec, loaded)
         render = chat_renderer(loaded.tokenizer)
         resolved = resolve(spec, _preset(spec, config, loaded), config.settings, rows=config.batch_size)
     keeper = part.open(identity(config, registry, loaded, data.sha256, resolved.values)) if part else NOTHING
@@ -143,6 +145,16 @@ def run(config: RunConfig, registry: Registry, report: Reporter, part: Unfinishe
         series, gauge, loaded.tokenizer.chat_template if asked.chat else None, protocol.controls, answers,
         clock.seconds, peak_memory(), host.imported(),
     )  # fmt: skip
+
+
+def _one_device(spec: MethodSpec, loaded: LoadedModel) -> None:
+    """Raise UsageError for a model over several devices and a method whose modules cannot follow it there."""
+    found = devices(loaded.model)
+    if spec.effect == "modules" and len(found) > 1:
+        raise UsageError(
+            f"method {spec.name!r} puts modules of its own into the model, which is spread over {', '.join(found)}: "
+            "give it one device with --device"
+        )
 
 
 def _prepared(

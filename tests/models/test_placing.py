@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from editharness.errors import MethodError, ModelError
+import editharness as eh
+from editharness.errors import MethodError, ModelError, UsageError
 from editharness.host import LocalHost
 from editharness.models.given import lent
 from editharness.models.load import LoadedModel, load_model
-from editharness.models.placing import parse_place
+from editharness.models.placing import devices, parse_place
 from editharness.options import resolve_options
 from editharness.patch import LowRank, WeightPatch, apply
 from editharness.patch.per_row import fits
@@ -132,3 +133,20 @@ def test_a_map_may_name_devices_and_the_disk() -> None:
     assert parse_place('{"a": "cpu", "b": "disk"}') == {"a": torch.device("cpu"), "b": "disk"}
     assert parse_place("auto") == "auto"
     assert parse_place("cpu") == torch.device("cpu")
+
+
+def test_the_devices_of_a_model_are_those_of_its_layers() -> None:
+    model, _ = tiny("llama")
+    assert devices(model) == ("cpu",)
+    model.hf_device_map = {"model.embed_tokens": 0, "model.layers.0": 0, "model.layers.1": 1, "lm_head": "disk"}
+    assert devices(model) == ("0", "1")
+
+
+def test_modules_of_a_methods_own_are_refused_on_several_devices(
+    tmp_path: Path,
+) -> None:
+    model, tokenizer = tiny("llama")
+    model.hf_device_map = {"model.embed_tokens": 0, "model.layers": 1}  # as accelerate leaves it
+    with pytest.raises(UsageError, match=r"'grace' puts modules .* spread over 0, 1: give it one device"):
+        eh.evaluate(model, "grace", "negation_pocket", tokenizer=tokenizer, edits=2, output=tmp_path, progress=False)
+    assert not list(tmp_path.glob("*/record.json"))

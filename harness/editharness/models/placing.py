@@ -84,6 +84,12 @@ def check_placed(model: nn.Module, name: str) -> None:
         )
 
 
+def devices(model: nn.Module) -> tuple[str, ...]:
+    """The devices that a model's layers are on, by name; those on the disk count for none."""
+    spread = getattr(model, "hf_device_map", None) or {"": next(model.parameters()).device}
+    return tuple(sorted({str(where) for where in spread.values() if str(where) != "disk"}))
+
+
 def held(model: nn.Module, name: str, tensor: Tensor) -> Tensor:
     """A tensor of the model's state, fetched if it is offloaded; raises ModelError where it cannot be found."""
     if not tensor.is_meta:
