@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from editharness.greedy import RowStop, Settings, greedy
+from editharness.locate.forward import by_width
+from editharness.models.modules import module_map
 from editharness.testing.tiny import FAMILIES, tiny
 
 PROMPTS = ["The capital of Kenya is", "Norway", "A much longer prompt about the rivers of Peru and Chad is", "I"]
@@ -43,6 +45,17 @@ def test_a_row_ends_at_its_own_stop_and_the_others_go_on(family: str) -> None:
         assert one == row[:first]
     assert len(made[0]) <= 5
     assert told, "finished rows are dropped, and whoever has something per row is told"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_prompts_of_different_length_may_run_apart(family: str) -> None:
+    model, tokenizer = tiny(family)
+    texts = ["I", "Norway", " ".join(["The rivers of Peru and Chad are long."] * 5), "The capital of Kenya is", "A"] * 3
+    prompts = [tokenizer(text).input_ids for text in texts]
+    stop, last = RowStop(tokenizer, ["e"]), module_map(model).mlp(2)
+    wanted = greedy(model, prompts, 10, stop, tokenizer.pad_token_id)
+    assert len(by_width([len(prompt) for prompt in prompts])) > 1
+    assert greedy(model, prompts, 10, stop, tokenizer.pad_token_id, together=False, last_mlp=last) == wanted
 
 
 def test_the_models_own_end_of_text_ends_a_row() -> None:

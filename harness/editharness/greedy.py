@@ -7,12 +7,16 @@ these: sampling, beams, penalties, modules that must see whole sequences (`plain
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import StoppingCriteria
+from transformers.cache_utils import DynamicLayer
+
+from editharness.locate.forward import by_width, only_there
 
 HARMLESS = frozenset(
     {
@@ -79,43 +83,88 @@ def padded(prompts: Sequence[Sequence[int]], pad: int, device: torch.device) -> 
 @torch.no_grad()
 def greedy(
     model: Any, prompts: Sequence[Sequence[int]], length: int, stop: RowStop, pad: int,
-    dropped: Callable[[Tensor], None] = lambda kept: None,
+    dropped: Callable[[Tensor], None] = lambda kept: None, *, together: bool = True, last_mlp: str | None = None,
 ) -> list[list[int]]:  # fmt: skip
     """The new tokens of each prompt: at most `length`, up to its stop or the model's end of text, these included.
 
-    `dropped` is told which rows [k] of the last batch go on, whenever finished ones are dropped.
+    `dropped` is told which rows [k] of the last batch go on, whenever finished ones are dropped; `together`: whether
+    every pass must hold all rows that are left. `last_mlp`: a module that is run only where a token is chosen.
     """
-    ids, mask = padded(prompts, pad, model.device)
-    ends = torch.tensor(_ends(model), device=ids.device, dtype=torch.long)
-    rows = torch.arange(len(ids), device=ids.device)
-    made = ids[:, :0]
+    ends = torch.tensor(_ends(model), device=model.device, dtype=torch.long)
+    cache, ids, mask = _prefill(model, prompts, pad, together=together, last_mlp=last_mlp)
+    rows, made = torch.arange(len(ids), device=ids.device), ids
     done: dict[int, list[int]] = {}
-    cache: Any = None
-    for _ in range(length):
-        position = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        out = model(
-            input_ids=ids, attention_mask=mask, position_ids=position[:, -ids.shape[1] :],
-            past_key_values=cache, use_cache=True, logits_to_keep=1,
-        )  # fmt: skip
-        cache, ids = out.past_key_values, out.logits[:, -1].argmax(dim=-1, keepdim=True)
-        made, mask = torch.cat([made, ids], dim=1), torch.cat([mask, torch.ones_like(ids)], dim=1)
+    for step in range(length):
+        if step:
+            ids, mask = _next(model, cache, ids, mask)
+            made = torch.cat([made, ids], dim=1)
         finished = stop.finished(made) | torch.isin(ids[:, 0], ends)
         done |= {int(row): tokens for row, tokens in zip(rows[finished], made[finished].tolist(), strict=True)}
         kept = (~finished).nonzero(as_tuple=True)[0]
         if not len(kept):
             break
         if len(kept) < len(rows):
-            _keep(cache, kept)
+            cache.batch_select_indices(kept)
             rows, ids, mask, made = rows[kept], ids[kept], mask[kept], made[kept]
             dropped(kept)
     done |= {int(row): tokens for row, tokens in zip(rows, made.tolist(), strict=True) if int(row) not in done}
     return [done[row] for row in range(len(prompts))]
 
 
-def _keep(cache: Any, rows: Tensor) -> None:
-    """Some rows [k] of a cache whose layers may be on several devices."""
-    for layer in cache.layers:
-        layer.batch_select_indices(rows.to(layer.keys.device))
+def _next(model: Any, cache: Any, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The next token of every row [rows, 1], and the mask with the last one."""
+    mask = torch.cat([mask, torch.ones_like(ids)], dim=1)
+    position = mask.sum(dim=1, keepdim=True) - 1
+    logits = model(
+        input_ids=ids, attention_mask=mask, position_ids=position, past_key_values=cache, use_cache=True,
+        logits_to_keep=1,
+    ).logits  # fmt: skip
+    return logits[:, -1].argmax(dim=-1, keepdim=True), mask
+
+
+def _prefill(
+    model: Any, prompts: Sequence[Sequence[int]], pad: int, *, together: bool, last_mlp: str | None
+) -> tuple[Any, Tensor, Tensor]:
+    """The prompts' cache, the first token of each row [rows, 1] and the mask [rows, T], padded on the left.
+
+    Prompts of different length run apart, so that little is padding, and their caches are joined. A cache that forgets
+    (sliding windows) cannot be: there all run together.
+    """
+    whole = [list(range(len(prompts)))]
+    groups = whole if together else by_width([len(prompt) for prompt in prompts])
+    groups = groups if len(groups) > 1 else whole
+    passes = [_pass(model, [prompts[row] for row in group], pad, last_mlp) for group in groups]
+    if len(groups) > 1 and any(type(layer) is not DynamicLayer for layer in passes[0][0].layers):
+        groups, passes = whole, [_pass(model, prompts, pad, last_mlp)]
+    cache, ids, mask = passes[0]
+    if len(groups) == 1:
+        return cache, ids, mask
+    back = torch.tensor([row for group in groups for row in group], device=ids.device).argsort()
+    width = max(mask.shape[1] for _, _, mask in passes)
+
+    def joined(parts: Sequence[Tensor], column: int) -> Tensor:
+        """Parts [rows, ..., T, ...] with columns in dimension `column` from the right, filled up on the left."""
+        filled = [nn.functional.pad(part, (0, 0) * (column - 1) + (width - part.shape[-column], 0)) for part in parts]
+        return torch.cat(filled)[back]
+
+    for number, layer in enumerate(cache.layers):
+        layers = [one.layers[number] for one, _, _ in passes]
+        layer.keys = joined([one.keys for one in layers], 2)
+        layer.values = joined([one.values for one in layers], 2)
+    return cache, torch.cat([ids for _, ids, _ in passes])[back], joined([mask for _, _, mask in passes], 1)
+
+
+def _pass(model: Any, prompts: Sequence[Sequence[int]], pad: int, last_mlp: str | None) -> tuple[Any, Tensor, Tensor]:
+    """One pass over whole prompts: the cache, each row's next token, the mask."""
+    ids, mask = padded(prompts, pad, model.device)
+    position = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    rows = torch.arange(len(ids), device=ids.device)
+    with ExitStack() as stack:
+        if last_mlp is not None:
+            there = torch.full_like(rows, ids.shape[1] - 1)
+            stack.enter_context(only_there(model.get_submodule(last_mlp), rows, there))
+        out = model(input_ids=ids, attention_mask=mask, position_ids=position, use_cache=True, logits_to_keep=1)
+    return out.past_key_values, out.logits[:, -1].argmax(dim=-1, keepdim=True), mask
 
 
 def _ends(model: Any) -> list[int]:

@@ -121,18 +121,19 @@ class EditedLM(HFLM):
         if kept is not None:
             return [Said.of(text, tokens, self._decoder()) for text, tokens in kept.facts]
         with self._edited(places) as patched:
-            made = [self._said(tokens, settings) for tokens in self._continue(prompts, settings, patched.keep)]
+            made = [self._said(tokens, settings) for tokens in self._continue(prompts, settings, patched)]
         self.keeper.put(name, Entry([[str(one), one.tokens] for one in made]))
         return made
 
-    def _continue(
-        self, prompts: Sequence[list[int]], settings: Settings, dropped: Callable[[torch.Tensor], None]
-    ) -> list[list[int]]:
+    def _continue(self, prompts: Sequence[list[int]], settings: Settings, patched: Patched) -> list[list[int]]:
         """The new tokens of each row, up to its end of text."""
         pad, ends = self.tokenizer.pad_token_id, {self.eot_token_id, self.tokenizer.eos_token_id}
         if settings.plain(self.model) and not self.timeline.replaced and not self.exact:
             stop = RowStop(self.tokenizer, settings.stops)
-            made = greedy(self.model, prompts, settings.length, stop, pad, dropped)
+            made = greedy(
+                self.model, prompts, settings.length, stop, pad, patched.keep, together=bool(patched.factors),
+                last_mlp=self._spare(patched),
+            )  # fmt: skip
             return [_before(row, ends) for row in made]
         ids, mask = padded(prompts, pad, self.device)
         whole = self._model_generate(
@@ -306,13 +307,20 @@ class EditedLM(HFLM):
     @contextmanager
     def _only(self, places: tuple[torch.Tensor, ...], patched: Patched) -> Iterator[None]:
         """The head, and the last MLP where it is as it was made, at these places [k] only."""
-        last = None if self.exact or self.timeline.replaced or self.model is not self.timeline.model else self._last_mlp
+        last = self._spare(patched)
         with ExitStack() as stack:
             row, position = places
             stack.enter_context(only_positions(self.model.get_output_embeddings(), row, position))
-            if last is not None and not any(name.startswith(f"{last}.") for name in patched.factors):
+            if last is not None:
                 stack.enter_context(only_there(self.model.get_submodule(last), row, position))
             yield
+
+    def _spare(self, patched: Patched) -> str | None:
+        """The last MLP where it may be run at some places only: as it was made, and under no row's own patch."""
+        last = self._last_mlp
+        if last is None or self.exact or self.timeline.replaced or self.model is not self.timeline.model:
+            return None
+        return None if any(name.startswith(f"{last}.") for name in patched.factors) else last
 
     def _drift(self, prompt: str | None, logp: torch.Tensor) -> tuple[float, float] | None:
         """(KL, moved) from the unedited model's next word [V], which is asked first and kept."""
