@@ -21,7 +21,7 @@ GUIDE = Path(__file__).parents[1] / "docs" / "extending.md"
 @pytest.fixture
 def plugin(tmp_path: Path) -> Iterator[Path]:
     """The method of the guide, word for word, in a file of its own."""
-    code = re.search(r"^```python\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.M | re.S)
+    code = re.search(r"`my_method.py`:\n\n```python\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.M | re.S)
     assert code is not None
     path = tmp_path / "my_method.py"
     path.write_text(code[1])

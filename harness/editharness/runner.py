@@ -8,8 +8,10 @@ from __future__ import annotations
 import resource
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 from editharness.abilities import Ability, ask_abilities, load_abilities
@@ -245,5 +247,10 @@ def _preset(spec: MethodSpec, config: RunConfig, loaded: LoadedModel) -> Any:
 
 def peak_memory() -> int:
     """Peak resident memory of this process in bytes."""
+    # Linux hands ru_maxrss of whoever started the process on to it; VmHWM is its own
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -264,10 +264,12 @@ def test_a_sweep_that_is_stopped_goes_on(how: signal.Signals, tmp_path: Path, un
         assert child.returncode == 130
         assert told.splitlines()[-1].endswith("interrupted: what is done is kept: give the same command to go on")
     wait_for(lambda: not any(worker.is_running() for worker in workers))
-    assert list(tmp_path.glob("runs/.*.part"))
+    kept = list(tmp_path.glob("runs/.*.part"))
+    # a worker that lost its sweep without a word ends its cell first
+    assert kept or (how == signal.SIGKILL and list(tmp_path.glob("runs/*/record.json")))
     done = typed("sweep", "slowly.yaml", cwd=tmp_path)
     assert done.returncode == 0
-    assert "going on from what an interrupted run has kept" in done.stderr
+    assert not kept or "going on from what an interrupted run has kept" in done.stderr
     assert results(tmp_path / "runs") == undisturbed
 
 

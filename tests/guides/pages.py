@@ -30,6 +30,7 @@ BY_THEMSELVES = {
     "docs/extending.md": "tests/test_extending.py",
     "docs/lm_eval.md": "tests/test_lm_eval_model.py",
     "docs/python.md": "tests/test_guides.py",
+    "docs/sweeps.md": "tests/test_guides.py",
 }
 """Page -> the test that runs its blocks in order and looks at what comes out."""
 PYTHON_BY = {"CONTRIBUTING.md": "tests/test_readme.py", "docs/judges.md": "tests/guides/test_guides_run.py"}
@@ -50,6 +51,7 @@ NOT_RUN = {
     "--abilities paper": "stock tasks need the hub",
     "local.model=FOLDER": "no packaged model passes the battery; tests/judges has one that does",
     "bertscore.model=FOLDER": "needs BERT's weights; tests/judges has a tiny one",
+    "table2_pocket.yaml --workers": "twenty runs of 200 edits; tests/cli/test_sweep.py runs sweeps/small.yaml",
     "--track mlruns": "needs the extra `track`; tests/observers has MLflow where it is installed",
 }
 """What a command contains -> why it is not run with the others."""

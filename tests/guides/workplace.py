@@ -30,6 +30,7 @@ def furnish(folder: Path, *, boards: bool) -> None:
     """Put it all into an empty folder; the committed records only where they are asked for (28 MB)."""
     if boards:  # copied, not linked: `submit --output .` writes there
         shutil.copytree(ROOT / "leaderboards", folder / "leaderboards")
+    shutil.copytree(ROOT / "sweeps", folder / "sweeps")
     for run in RUNS:
         shutil.copytree(ROOT / "leaderboards" / "results" / run, folder / "runs" / Path(run).name)
     (folder / "my-llama").symlink_to(POCKET)

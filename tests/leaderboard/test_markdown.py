@@ -28,7 +28,8 @@ def cells(line: str) -> list[str]:
 
 
 def table(text: str) -> list[list[str]]:
-    return [cells(line) for line in text.splitlines() if line.startswith("|")]
+    outside = re.sub(r"^(`{3,}).*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)  # commands may begin with a bar
+    return [cells(line) for line in outside.splitlines() if line.startswith("|")]
 
 
 def test_the_file_says_that_and_how_it_is_generated() -> None:

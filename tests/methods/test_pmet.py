@@ -60,7 +60,7 @@ def test_the_spread(remaining: int) -> None:
 
 def test_presets_fit_their_options() -> None:
     found = load_presets(Path(pmet_module.__file__).parent / "presets" / "pmet.yaml")
-    assert {"paper", "easyedit", "sand", "namet", "pocket"} == {preset.name for preset in found}
+    assert {"paper", "easyedit", "sand", "namet", "pocket", "evaluation"} == {preset.name for preset in found}
     for preset in found:
         options = resolve_options(PmetOptions, preset.values, {})
         assert options.spread == ("linear" if preset.name == "sand" else "sqrt")

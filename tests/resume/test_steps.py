@@ -81,7 +81,7 @@ def same(one: Written, other: Written) -> str:
 @pytest.mark.parametrize("name", METHODS)
 def test_an_interrupted_arm_ends_as_one_left_in_peace(name: str, schedule: str, bench: Bench, tmp_path: Path) -> None:
     spec = REGISTRY.method(name)
-    trial = Trial(spec, REGISTRY, "llama", options(spec), bench)
+    trial = Trial(spec, REGISTRY, "llama", options(spec, "llama"), bench)
     peace = Written(trial, NOTHING, schedule)
     broken = Written(trial, Keeper(tmp_path), schedule, after=2)
     assert broken.arm is None
