@@ -3,8 +3,8 @@
     python benchmarks/long_sequence.py --method memit,alphaedit --edits 10000 --svg docs/long_sequence.svg
 
 The facts are pocket's, written again and again with other targets of their relation, so that the sequence is longer
-than the data set. Every `--every` edits it prints: seconds a batch, memory, how far the edited weights have moved
-(|W - W0| / |W0|), the loss on text, and the share of the last batch that the model now answers with its target.
+than the data set. Every `--every` edits it prints: CPU seconds a batch, memory, how far the edited weights have moved
+(`moved`: |W - W0| / |W0|), the loss on text, and the share of the last batch that is now answered with its target.
 """
 
 from __future__ import annotations
@@ -66,20 +66,19 @@ def sequence(name: str, wanted: Sequence[Edit], size: int, every: int) -> Iterat
         Timeline(loaded.model, host.masters, digest=loaded.digest),
         Gauge(loaded.model, loaded.tokenizer, texts),
     )
-    schedule, clock = Schedule(size, carry=True), [time.perf_counter()]
+    schedule, clock = Schedule(size, carry=True), [time.process_time()]
     place = layout(f"{name}/long", [edit.id for edit in wanted], schedule)
     rows: list[dict[str, float]] = [read(loaded, host, gauge, wanted[:size], 0, [0.0])]
 
     def applied(step: object) -> None:
-        clock.append(time.perf_counter())
-        done = size * (len(clock) - 1 - sum(pauses))
+        clock.append(time.process_time())
+        done = size * (len(clock) - 1)
         if done % every == 0:
             with timeline.at(place.place(done // size, "checkpoint")):
                 took = [b - a for a, b in zip(clock[-1 - every // size : -1], clock[-every // size :], strict=True)]
                 rows.append(read(loaded, host, gauge, wanted[done - size : done], done, took))
-            clock[-1] = time.perf_counter()
+            clock[-1] = time.process_time()
 
-    pauses: list[int] = []
     write_arm(f"{name}/long", spec, method, wanted, schedule, host, timeline, applied)
     timeline.close()
     yield from rows
@@ -104,8 +103,8 @@ def read(
     wrong = torch.zeros(len(prompts)).index_add(0, row, (said != prompts.labels[row, column]).float())
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return {
-        "edits": done, "seconds a batch": statistics.median(took), "memory, MB": pages * 4096 / 1e6,
-        "|W-W0|/|W0|": max(moved, default=0.0), "text loss": statistics.mean(losses) if losses else float("nan"),
+        "edits": done, "CPU s a batch": statistics.median(took), "memory, MB": pages * 4096 / 1e6,
+        "moved": max(moved, default=0.0), "text loss": statistics.mean(losses) if losses else float("nan"),
         "last batch, %": 100 * float((wrong == 0).float().mean()),
     }  # fmt: skip
 
@@ -135,7 +134,7 @@ def main() -> None:
         for row in rows:
             print("| " + " | ".join(f"{value:.5g}" for value in row.values()) + " |")
         print(
-            f"\nlast / first thousand, seconds a batch: {rows[-1]['seconds a batch'] / rows[1]['seconds a batch']:.3g}"
+            f"\nlast / first thousand, CPU seconds a batch: {rows[-1]['CPU s a batch'] / rows[1]['CPU s a batch']:.3g}"
         )
     if args.svg:
         draw(found, args.svg)
