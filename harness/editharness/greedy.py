@@ -104,11 +104,17 @@ def greedy(
         if not len(kept):
             break
         if len(kept) < len(rows):
-            cache.batch_select_indices(kept)
+            _keep(cache, kept)
             rows, ids, mask, made = rows[kept], ids[kept], mask[kept], made[kept]
             dropped(kept)
     done |= {int(row): tokens for row, tokens in zip(rows, made.tolist(), strict=True) if int(row) not in done}
     return [done[row] for row in range(len(prompts))]
+
+
+def _keep(cache: Any, rows: Tensor) -> None:
+    """Some rows [k] of a cache whose layers may be on several devices."""
+    for layer in cache.layers:
+        layer.batch_select_indices(rows.to(layer.keys.device))
 
 
 def _next(model: Any, cache: Any, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,7 +151,7 @@ def _prefill(
     def joined(parts: Sequence[Tensor], column: int) -> Tensor:
         """Parts [rows, ..., T, ...] with columns in dimension `column` from the right, filled up on the left."""
         filled = [nn.functional.pad(part, (0, 0) * (column - 1) + (width - part.shape[-column], 0)) for part in parts]
-        return torch.cat(filled)[back]
+        return torch.cat(filled)[back.to(filled[0].device)]  # each layer where it is
 
     for number, layer in enumerate(cache.layers):
         layers = [one.layers[number] for one, _, _ in passes]
