@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from editharness.abilities import ability_names
 from editharness.asking import quiet
-from editharness.config import RunConfig
+from editharness.config import ROWS, RunConfig
 from editharness.data import load
 from editharness.data.own.facts import FIELDS, read_fact
 from editharness.data.records import Record, RecordFault
@@ -52,7 +52,7 @@ def evaluate(
     preset: str | None = None, settings: Mapping[str, Any] | None = None, seed: int = 0,
     checkpoints: Sequence[int] = (), abilities: str | Sequence[str] = (), data: Mapping[str, str | Path] | None = None,
     corpus: str | Path | None = None, train: str | Path | None = None, revision: str | None = None,
-    dtype: str = "float32", device: str = "cpu", batch_size: int = 64, trust_remote_code: bool = False,
+    dtype: str = "float32", device: str = "cpu", batch_size: int = ROWS, trust_remote_code: bool = False,
     output: str | Path | None = None, progress: bool = True,
 ) -> Result:  # fmt: skip
     """Write edits into a model, ask every question of a task, and give back the scores; as `editharness eval` does.

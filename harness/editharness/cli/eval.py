@@ -20,6 +20,7 @@ from editharness.cli.common import (
     positive,
     show_table,
 )
+from editharness.config import ROWS
 from editharness.errors import DataError, EditHarnessError, UnknownNameError, UsageError
 from editharness.types import MethodSpec
 
@@ -70,7 +71,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--moments", metavar="NAME", help="second moments brought in with `editharness stats import`")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="number format (default: %(default)s)")
     add_device(parser)
-    parser.add_argument("--batch_size", "--batch-size", type=positive, default=64, help="rows asked at once")
+    parser.add_argument("--batch_size", "--batch-size", type=positive, default=ROWS, help="rows asked at once")
     parser.add_argument(
         "--exact", action="store_const", const=1, dest="batch_size",
         help="share nothing: every question and every value search alone, through the whole model (the same as "
