@@ -95,7 +95,8 @@ class Outside:
 
     def whiten(self, keys: Tensor) -> Tensor:
         """(keys − B Bᵀ keys) / √weight: [d_k, n] -> [d_k, n]."""
-        return (keys - self.basis @ (self.basis.mT @ keys)) / math.sqrt(self.weight)
+        scale = 1 / math.sqrt(self.weight)
+        return torch.addmm(keys, self.basis, self.basis.mT @ keys, beta=scale, alpha=-scale)
 
     def back(self, whitened: Tensor) -> Tensor:
         """Whitened / √weight: what was whitened lies outside the span already."""
@@ -112,8 +113,9 @@ def solve(
     """
     key, residual = space.whiten(keys.double()), residual.double()
     if prior is None or prior.count == 0:
-        response = key @ _inverse(key.mT @ key, ridge)
-    elif prior.gram is not None:
+        # (K G⁻¹) Rᵀ as K (G⁻¹ Rᵀ): a residual is shorter than a key
+        return LowRank(a=(residual @ _inverse(key.mT @ key, ridge)).float(), b=space.back(key).mT.float())
+    if prior.gram is not None:
         response = _beside_gram(space, key, prior.gram, ridge)
     else:
         response = _beside_keys(space.whiten(prior.keys.to(key)), key, ridge)
