@@ -168,7 +168,7 @@ def _pass(model: Any, prompts: Sequence[Sequence[int]], pad: int, last_mlp: str 
     with ExitStack() as stack:
         if last_mlp is not None:
             there = torch.full_like(rows, ids.shape[1] - 1)
-            stack.enter_context(only_there(model.get_submodule(last_mlp), rows, there))
+            stack.enter_context(only_there([model.get_submodule(last_mlp)], rows, there))
         out = model(input_ids=ids, attention_mask=mask, position_ids=position, use_cache=True, logits_to_keep=1)
     return out.past_key_values, out.logits[:, -1].argmax(dim=-1, keepdim=True), mask
 

@@ -312,7 +312,7 @@ class EditedLM(HFLM):
             row, position = places
             stack.enter_context(only_positions(self.model.get_output_embeddings(), row, position))
             if last is not None:
-                stack.enter_context(only_there(self.model.get_submodule(last), row, position))
+                stack.enter_context(only_there([self.model.get_submodule(last)], row, position))
             yield
 
     def _spare(self, patched: Patched) -> str | None:

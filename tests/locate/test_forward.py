@@ -82,7 +82,7 @@ def test_a_module_at_some_positions_has_their_values_and_gradients() -> None:
     row, column = torch.tensor([0, 2, 2, 0]), torch.tensor([1, 4, 4, 0])  # one of them twice
     whole = module(hidden)
     (wanted,) = torch.autograd.grad(whole[row, column].sum(), hidden)
-    with only_there(module, row, column):
+    with only_there([module], row, column):
         some = module(hidden)
     (found,) = torch.autograd.grad(some[row, column].sum(), hidden)
     torch.testing.assert_close(some[row, column], whole[row, column])

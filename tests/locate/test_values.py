@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from editharness.locate.frozen import Site, site_name
+from editharness.locate.freezing import site_name
+from editharness.locate.frozen import Site
 from editharness.locate.objective import Decay, Likelihood, Near, Objective, Schedule, Seen, published
 from editharness.locate.options import ValueOptions
 from editharness.locate.rows import aligned, inserted
+from editharness.locate.sharing import by_beginning
 from editharness.locate.values import Search, Values, Vector, optimise_values
 from editharness.models.capture import replaced
 from editharness.models.modules import module_map
@@ -143,6 +145,24 @@ def test_an_edit_alone_is_the_edit_in_any_batch(
         torch.testing.assert_close(chunked.target, together.target, rtol=1e-3, atol=2e-4)
     alone = searched(model, tokenizer, edits[2:3], FEW, sites)
     torch.testing.assert_close(alone.target[0], together.target[2], rtol=1e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_contexts_that_many_edits_share_change_nothing(
+    made: Callable[..., Any], edits: list[Edit], family: str
+) -> None:
+    model, tokenizer = made(family)
+    edits = edits[:3] if getattr(model.config, "sliding_window", None) else edits  # as above
+    contexts = ("{}", f"{'A long story, the same before all. ' * 3}{{}}")
+    prompts, essence = encode_edits(tokenizer, edits, contexts), essence_prompts(tokenizer, edits)
+    rows = aligned(prompts, essence)
+    starts = rows.position[:, rows.start].tolist()
+    own = [[token for token in row if token][:start] for row, start in zip(rows.ids.tolist(), starts, strict=True)]
+    assert any(group.shared > 30 for group in by_beginning(own))
+    found = searched(model, tokenizer, edits, FEW, contexts=contexts)
+    for number, edit in enumerate(edits):
+        alone = searched(model, tokenizer, [edit], FEW, contexts=contexts)
+        torch.testing.assert_close(found.target[number], alone.target[0], rtol=1e-3, atol=2e-4)
 
 
 def test_the_loss_falls_and_the_ball_holds(made: Callable[..., Any], edits: list[Edit]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -97,30 +98,50 @@ def through_lens(model: nn.Module, modules: ModuleMap, stream: Tensor) -> Tensor
 @contextmanager
 def only_positions(head: nn.Module, row: Tensor, position: Tensor) -> Iterator[None]:
     """The head sees these positions only, so that logits are [positions, vocabulary]."""
-    hook = head.register_forward_pre_hook(lambda module, inputs: (_there(inputs[0], row, position), *inputs[1:]))
+
+    def there(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        hidden = inputs[0]
+        flat = _flat(row, position, hidden)
+        return (hidden.flatten(0, 1).index_select(0, flat), *inputs[1:])
+
+    hook = head.register_forward_pre_hook(there)
     try:
         yield
     finally:
         hook.remove()
 
 
-def _there(hidden: Tensor, row: Tensor, position: Tensor) -> Tensor:
-    """[positions, d] of [B, T, d]; the head may be on another device than the rows."""
-    return hidden[row.to(hidden.device), position.to(hidden.device)]
+def _flat(row: Tensor, position: Tensor, hidden: Tensor) -> Tensor:
+    """Places in hidden states [B, T, d] counted through; positions from the end are negative.
+
+    Hidden states may be on another device than the rows."""
+    return (row * hidden.shape[1] + position % hidden.shape[1]).to(hidden.device)
 
 
 @contextmanager
-def only_there(module: nn.Module, row: Tensor, position: Tensor) -> Iterator[None]:
-    """A module that treats every position alone (the last MLP) is run at these only; elsewhere it gives zeros."""
+def only_there(modules: Iterable[nn.Module], row: Tensor, position: Tensor) -> Iterator[None]:
+    """Modules that treat every position alone are run at these [k] only; elsewhere they give zeros."""
+
+    def at_places(own: Callable[..., Tensor], hidden: Tensor, *rest: Any, **named: Any) -> Tensor:
+        rows, columns = hidden.shape[:2]
+        # each place once: a gradient must not come back twice
+        flat = torch.unique(_flat(row, position, hidden))
+        made = own(hidden.flatten(0, 1).index_select(0, flat)[None], *rest, **named)[0]
+        return made.new_zeros(rows * columns, made.shape[-1]).index_copy(0, flat, made).view(rows, columns, -1)
+
+    with ExitStack() as stack:
+        for module in modules:
+            stack.enter_context(overriding(module, partial(at_places, module.forward)))
+        yield
+
+
+@contextmanager
+def only_first(module: nn.Module, rest: Tensor) -> Iterator[None]:
+    """A module that treats every position alone is run at the first; all others are as in `rest` [B, T, d]."""
     own = module.forward
 
-    def forward(hidden: Tensor, *rest: Any, **named: Any) -> Tensor:
-        wanted = torch.zeros(hidden.shape[:2], dtype=torch.bool, device=hidden.device)
-        wanted[row.to(hidden.device), position.to(hidden.device)] = True
-        where = wanted.nonzero(as_tuple=True)  # each place once: a gradient must not come back twice
-        made: Tensor = own(hidden[where][None], *rest, **named)
-        whole = made.new_zeros(*hidden.shape[:2], made.shape[-1])
-        return whole.index_put(where, made[0])
+    def forward(hidden: Tensor, *args: Any, **named: Any) -> Tensor:
+        return torch.cat([own(hidden[:, 0], *args, **named)[:, None], rest[:, 1:]], dim=1)
 
     with overriding(module, forward):
         yield

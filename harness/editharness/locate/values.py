@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from editharness.locate.forward import chunks, speak
-from editharness.locate.frozen import Frozen, Site, freeze, proceed
+from editharness.locate.freezing import freeze
+from editharness.locate.frozen import Frozen, Site
 from editharness.locate.objective import Anchor, Anchors, Objective, Place, Seen, published
+from editharness.locate.proceeding import proceed
 from editharness.locate.rows import Rows, aligned, unshifted
 from editharness.models.spans import IGNORED
 

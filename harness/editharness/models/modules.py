@@ -41,8 +41,9 @@ POST_NORMS = ("post_feedforward_layernorm", "post_mlp_layernorm")
 class Layout:
     """Names inside one family: `blocks` and `final_norm` from the model, the rest from a block.
 
-    `query_value`: the maps that queries and values come from, one where they are fused. `up` is None where an MLP has
-    one input projection, ungated or fused (gate first): it is `gate`, for both roles.
+    `reads`: the maps that the attention reads the stream by: of queries, keys and values, or one where they are fused;
+    `writes`: the one it writes by. `up` is None where an MLP has one input projection, ungated or fused (gate first):
+    it is `gate`, for both roles.
     """
 
     blocks: str
@@ -51,28 +52,31 @@ class Layout:
     down: str
     final_norm: str
     gate: str
-    query_value: tuple[str, ...]
+    reads: tuple[str, ...]
+    writes: str
     up: str | None = None
 
 
 LLAMA = Layout(
     "model.layers", "self_attn", "mlp", "mlp.down_proj", "model.norm",
-    gate="mlp.gate_proj", up="mlp.up_proj", query_value=("self_attn.q_proj", "self_attn.v_proj"),
+    gate="mlp.gate_proj", up="mlp.up_proj",
+    reads=("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"), writes="self_attn.o_proj",
 )  # fmt: skip
 GPT2 = Layout(
-    "transformer.h", "attn", "mlp", "mlp.c_proj", "transformer.ln_f", gate="mlp.c_fc", query_value=("attn.c_attn",)
-)
+    "transformer.h", "attn", "mlp", "mlp.c_proj", "transformer.ln_f",
+    gate="mlp.c_fc", reads=("attn.c_attn",), writes="attn.c_proj",
+)  # fmt: skip
 GPTJ = Layout(
     "transformer.h", "attn", "mlp", "mlp.fc_out", "transformer.ln_f",
-    gate="mlp.fc_in", query_value=("attn.q_proj", "attn.v_proj"),
+    gate="mlp.fc_in", reads=("attn.q_proj", "attn.k_proj", "attn.v_proj"), writes="attn.out_proj",
 )  # fmt: skip
 NEOX = Layout(
     "gpt_neox.layers", "attention", "mlp", "mlp.dense_4h_to_h", "gpt_neox.final_layer_norm",
-    gate="mlp.dense_h_to_4h", query_value=("attention.query_key_value",),
+    gate="mlp.dense_h_to_4h", reads=("attention.query_key_value",), writes="attention.dense",
 )  # fmt: skip
 PHI3 = Layout(
     "model.layers", "self_attn", "mlp", "mlp.down_proj", "model.norm",
-    gate="mlp.gate_up_proj", query_value=("self_attn.qkv_proj",),
+    gate="mlp.gate_up_proj", reads=("self_attn.qkv_proj",), writes="self_attn.o_proj",
 )  # fmt: skip
 LAYOUTS = (LLAMA, PHI3, GPT2, GPTJ, NEOX)
 
@@ -83,7 +87,8 @@ class ModuleMap:
 
     `tied` holds the names of parameters that are one tensor under two names (tied embeddings). `post_norm`: the norm in
     a block that its MLP's output goes through, None where the MLP itself is added to the stream. `logit_cap` c: logits
-    are c tanh(x / c) of the head's x, None where they are the head's.
+    are c tanh(x / c) of the head's x, None where they are the head's. `attention_known`: the attention's maps have the
+    layout's names.
     """
 
     blocks: tuple[str, ...]
@@ -97,6 +102,7 @@ class ModuleMap:
     tied: frozenset[str] = field(default_factory=frozenset)
     post_norm: str | None = None
     logit_cap: float | None = None
+    attention_known: bool = False
 
     @property
     def layers(self) -> int:
@@ -129,7 +135,18 @@ class ModuleMap:
 
     def query_value(self, layer: int) -> tuple[str, ...]:
         """The linear maps of queries and values, or the one that they are fused in; unchecked, like `projection`."""
-        return tuple(f"{self.block(layer)}.{name}" for name in self.layout.query_value)
+        return tuple(dict.fromkeys(f"{self.block(layer)}.{name}" for name in self.layout.reads[::2]))
+
+    def attention_reads(self, layer: int) -> tuple[str, ...]:
+        """The attention's maps of the stream: queries, keys, values, or one for all; none where they are not known."""
+        return tuple(f"{self.block(layer)}.{name}" for name in self.layout.reads if self.attention_known)
+
+    def read_where_asked(self) -> tuple[str, ...]:
+        """What the last block runs for a token's own logits alone: its MLP, its attention's last map, its queries."""
+        last = self.layers - 1
+        queries = self.attention_reads(last)[:1] if len(self.layout.reads) > 1 else ()
+        writes = (f"{self.block(last)}.{self.layout.writes}",) if self.attention_known else ()
+        return (self.mlp(last), *writes, *queries)
 
     def down_weight(self, layer: int) -> str:
         """The parameter that locate-then-edit methods change."""
@@ -176,6 +193,7 @@ def module_map(model: nn.Module) -> ModuleMap:
         tied=tied_parameters(model),
         post_norm=next((norm for norm in POST_NORMS if all(f"{block}.{norm}" in modules for block in blocks)), None),
         logit_cap=getattr(getattr(model, "config", None), "final_logit_softcapping", None),
+        attention_known=all(f"{b}.{name}" in modules for b in blocks for name in (*layout.reads, layout.writes)),
     )
 
 
