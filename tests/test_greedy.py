@@ -55,7 +55,7 @@ def test_prompts_of_different_length_may_run_apart(family: str) -> None:
     stop, last = RowStop(tokenizer, ["e"]), module_map(model).mlp(2)
     wanted = greedy(model, prompts, 10, stop, tokenizer.pad_token_id)
     assert len(by_width([len(prompt) for prompt in prompts])) > 1
-    assert greedy(model, prompts, 10, stop, tokenizer.pad_token_id, together=False, last_mlp=last) == wanted
+    assert greedy(model, prompts, 10, stop, tokenizer.pad_token_id, together=False, spared=(last,)) == wanted
 
 
 def test_the_models_own_end_of_text_ends_a_row() -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import StoppingCriteria
 from transformers.cache_utils import DynamicLayer
 
-from editharness.locate.forward import by_width, only_there
+from editharness.locate.forward import by_width, only_there, worth_a_pass
 
 HARMLESS = frozenset(
     {
@@ -26,6 +26,9 @@ HARMLESS = frozenset(
     }
 )  # fmt: skip
 """What a model's generation settings may hold without a change of greedy answers."""
+
+WORTH_DROPPING = 0.1
+"""The share of rows that must have finished before they are dropped: the cache of the others is copied then."""
 
 
 @dataclass(frozen=True)
@@ -83,31 +86,33 @@ def padded(prompts: Sequence[Sequence[int]], pad: int, device: torch.device) -> 
 @torch.no_grad()
 def greedy(
     model: Any, prompts: Sequence[Sequence[int]], length: int, stop: RowStop, pad: int,
-    dropped: Callable[[Tensor], None] = lambda kept: None, *, together: bool = True, last_mlp: str | None = None,
+    dropped: Callable[[Tensor], None] = lambda kept: None, *, together: bool = True, spared: Sequence[str] = (),
 ) -> list[list[int]]:  # fmt: skip
     """The new tokens of each prompt: at most `length`, up to its stop or the model's end of text, these included.
 
     `dropped` is told which rows [k] of the last batch go on, whenever finished ones are dropped; `together`: whether
-    every pass must hold all rows that are left. `last_mlp`: a module that is run only where a token is chosen.
+    every pass must hold all rows that are left. `spared`: modules that are run only where a token is chosen.
     """
     ends = torch.tensor(_ends(model), device=model.device, dtype=torch.long)
-    cache, ids, mask = _prefill(model, prompts, pad, together=together, last_mlp=last_mlp)
+    cache, ids, mask = _prefill(model, prompts, pad, together=together, spared=spared)
     rows, made = torch.arange(len(ids), device=ids.device), ids
+    going = torch.ones_like(rows, dtype=torch.bool)
     done: dict[int, list[int]] = {}
     for step in range(length):
         if step:
             ids, mask = _next(model, cache, ids, mask)
             made = torch.cat([made, ids], dim=1)
-        finished = stop.finished(made) | torch.isin(ids[:, 0], ends)
+        finished = going & (stop.finished(made) | torch.isin(ids[:, 0], ends))
         done |= {int(row): tokens for row, tokens in zip(rows[finished], made[finished].tolist(), strict=True)}
-        kept = (~finished).nonzero(as_tuple=True)[0]
+        going = going & ~finished
+        kept = going.nonzero(as_tuple=True)[0]
         if not len(kept):
             break
-        if len(kept) < len(rows):
+        if len(rows) - len(kept) >= WORTH_DROPPING * len(rows):
             _keep(cache, kept)
-            rows, ids, mask, made = rows[kept], ids[kept], mask[kept], made[kept]
+            rows, ids, mask, made, going = rows[kept], ids[kept], mask[kept], made[kept], going[kept]
             dropped(kept)
-    done |= {int(row): tokens for row, tokens in zip(rows, made.tolist(), strict=True) if int(row) not in done}
+    done |= {int(row): tokens for row, tokens in zip(rows[going], made[going].tolist(), strict=True)}
     return [done[row] for row in range(len(prompts))]
 
 
@@ -129,7 +134,7 @@ def _next(model: Any, cache: Any, ids: Tensor, mask: Tensor) -> tuple[Tensor, Te
 
 
 def _prefill(
-    model: Any, prompts: Sequence[Sequence[int]], pad: int, *, together: bool, last_mlp: str | None
+    model: Any, prompts: Sequence[Sequence[int]], pad: int, *, together: bool, spared: Sequence[str]
 ) -> tuple[Any, Tensor, Tensor]:
     """The prompts' cache, the first token of each row [rows, 1] and the mask [rows, T], padded on the left.
 
@@ -137,11 +142,11 @@ def _prefill(
     (sliding windows) cannot be: there all run together.
     """
     whole = [list(range(len(prompts)))]
-    groups = whole if together else by_width([len(prompt) for prompt in prompts])
+    groups = whole if together else by_width([len(prompt) for prompt in prompts], worth_a_pass(model.device))
     groups = groups if len(groups) > 1 else whole
-    passes = [_pass(model, [prompts[row] for row in group], pad, last_mlp) for group in groups]
+    passes = [_pass(model, [prompts[row] for row in group], pad, spared) for group in groups]
     if len(groups) > 1 and any(type(layer) is not DynamicLayer for layer in passes[0][0].layers):
-        groups, passes = whole, [_pass(model, prompts, pad, last_mlp)]
+        groups, passes = whole, [_pass(model, prompts, pad, spared)]
     cache, ids, mask = passes[0]
     if len(groups) == 1:
         return cache, ids, mask
@@ -160,15 +165,14 @@ def _prefill(
     return cache, torch.cat([ids for _, ids, _ in passes])[back], joined([mask for _, _, mask in passes], 1)
 
 
-def _pass(model: Any, prompts: Sequence[Sequence[int]], pad: int, last_mlp: str | None) -> tuple[Any, Tensor, Tensor]:
+def _pass(model: Any, prompts: Sequence[Sequence[int]], pad: int, spared: Sequence[str]) -> tuple[Any, Tensor, Tensor]:
     """One pass over whole prompts: the cache, each row's next token, the mask."""
     ids, mask = padded(prompts, pad, model.device)
     position = (mask.cumsum(dim=1) - 1).clamp(min=0)
     rows = torch.arange(len(ids), device=ids.device)
     with ExitStack() as stack:
-        if last_mlp is not None:
-            there = torch.full_like(rows, ids.shape[1] - 1)
-            stack.enter_context(only_there([model.get_submodule(last_mlp)], rows, there))
+        there = torch.full_like(rows, ids.shape[1] - 1)
+        stack.enter_context(only_there(map(model.get_submodule, spared), rows, there))
         out = model(input_ids=ids, attention_mask=mask, position_ids=position, use_cache=True, logits_to_keep=1)
     return out.past_key_values, out.logits[:, -1].argmax(dim=-1, keepdim=True), mask
 

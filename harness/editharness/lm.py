@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -27,9 +27,9 @@ from editharness.drift import Before
 from editharness.errors import MethodError, ModelError, UsageError
 from editharness.forms import find_form
 from editharness.greedy import RowStop, Settings, greedy, padded
-from editharness.locate.forward import only_positions, only_there
+from editharness.locate.forward import by_width, only_positions, only_there, worth_a_pass
 from editharness.models.modules import module_map
-from editharness.patch.per_row import Patched, fits, per_row
+from editharness.patch.per_row import Patched, fits, per_row, rooms
 from editharness.patch.values import AnsweringRouter, WeightPatch
 from editharness.requests import BASE, TOGETHER, Group, Row, with_context
 from editharness.resume.keeper import NOTHING, SHARED, Entry, Keeper
@@ -71,11 +71,12 @@ class EditedLM(HFLM):
         self.timeline, self.default, self.progress = timeline, default, progress
         self.keeper = keeper
         self.exact = batch_size == 1
-        self._last_mlp = _last_mlp(timeline.model)
+        self._read_where_asked = _read_where_asked(timeline.model)
         self._before: dict[str, Before] = {}
         self._asked: Sequence[Instance] = ()
         self._places: Sequence[StateId] = ()
         self._group = Group(UNEDITED)
+        self._encoded: dict[str, list[int]] = {}
 
     def set_cache_hook(self, cache_hook: Any) -> None:
         """Refused: lm-eval's cache keys ignore weights, so an edited model would get the unedited answers."""
@@ -92,6 +93,22 @@ class EditedLM(HFLM):
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Greedy continuations (`Said`), each at its own state."""
         return self._by_state(self._generate, requests, together=True)
+
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, *rest: Any, **named: Any) -> list[int]:
+        """As HFLM's; texts of the requests at hand are encoded once, all together."""
+        if add_special_tokens is None and not rest and not named and string in self._encoded:
+            return list(self._encoded[string])
+        found: list[int] = super().tok_encode(string, add_special_tokens, *rest, **named)
+        return found
+
+    def _encode(self, requests: Sequence[Instance]) -> dict[str, list[int]]:
+        """What HFLM makes of each text, alone and with its continuation; not of those that begin a text themselves."""
+        parts = [[part for part in one.args if isinstance(part, str)] for one in requests]
+        texts = dict.fromkeys(text for some in parts for text in (some[0], "".join(some)))
+        bos = self.tokenizer.decode(self.prefix_token_id)
+        plain = [text for text in texts if text and not text.startswith(bos)]
+        special = {} if self.add_bos_token is None else {"add_special_tokens": self.add_bos_token}
+        return dict(zip(plain, self.tokenizer(plain, **special).input_ids, strict=True)) if plain else {}
 
     def _generate(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[str]:
         """Continuations at one state: batches of equal settings, longest first, each row up to its own stop."""
@@ -132,7 +149,7 @@ class EditedLM(HFLM):
             stop = RowStop(self.tokenizer, settings.stops)
             made = greedy(
                 self.model, prompts, settings.length, stop, pad, patched.keep, together=bool(patched.factors),
-                last_mlp=self._spare(patched),
+                spared=self._spared(patched),
             )  # fmt: skip
             return [_before(row, ends) for row in made]
         ids, mask = padded(prompts, pad, self.device)
@@ -158,6 +175,7 @@ class EditedLM(HFLM):
         self, answer: Callable[..., list[Any]], requests: Sequence[Instance], *, together: bool = False
     ) -> list[Any]:
         groups: dict[Group, list[int]] = {}
+        self._encoded = self._encode(requests)
         routed = [self._routed(request) for request in requests]
         rows = together and not self.exact
         alone = self._askable_together(group for _, group in routed) if rows else set()
@@ -176,12 +194,14 @@ class EditedLM(HFLM):
                 answers[i] = one
             if not together:
                 self.progress(len(given))
+        self._encoded = {}
         return answers
 
     def _askable_together(self, groups: Iterable[Group]) -> set[StateId]:
         """Places whose edits stand alone and which rows of one batch can carry; none where there is but one."""
         places = {group.place for group in groups if group.router is None and group.place[2] == "alone"}
-        found = {place for place in places if fits(self.model, self.timeline.patch(place))}
+        room = rooms(self.model)
+        found = {place for place in places if fits(self.timeline.patch(place), room)}
         return found if len(found) > 1 else set()
 
     def _own_places(self, chunk: Sequence[int]) -> Sequence[StateId]:
@@ -239,7 +259,7 @@ class EditedLM(HFLM):
         order = sorted(sharing, key=lambda key: (-len(key[0].ids), key[0].ids))
         answers: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
         size = override_bs or self.batch_size
-        for chunk in (order[start : start + size] for start in range(0, len(order), size)):
+        for chunk in _alike(order, size, worth_a_pass(self.device)):
             asked = [[requests[i][2] for i in sharing[key]] for key in chunk]
             for key, made in zip(chunk, self._scored([row for row, _ in chunk], asked), strict=True):
                 for i, answer in zip(sharing[key], made, strict=True):
@@ -306,21 +326,22 @@ class EditedLM(HFLM):
 
     @contextmanager
     def _only(self, places: tuple[torch.Tensor, ...], patched: Patched) -> Iterator[None]:
-        """The head, and the last MLP where it is as it was made, at these places [k] only."""
-        last = self._spare(patched)
-        with ExitStack() as stack:
-            row, position = places
-            stack.enter_context(only_positions(self.model.get_output_embeddings(), row, position))
-            if last is not None:
-                stack.enter_context(only_there([self.model.get_submodule(last)], row, position))
+        """The head, and what the last block runs for it alone, at these places [k] only."""
+        with (
+            only_positions(self.model.get_output_embeddings(), *places),
+            only_there(map(self.model.get_submodule, self._spared(patched)), *places),
+        ):
             yield
 
-    def _spare(self, patched: Patched) -> str | None:
-        """The last MLP where it may be run at some places only: as it was made, and under no row's own patch."""
-        last = self._last_mlp
-        if last is None or self.exact or self.timeline.replaced or self.model is not self.timeline.model:
-            return None
-        return None if any(name.startswith(f"{last}.") for name in patched.factors) else last
+    def _spared(self, patched: Patched) -> list[str]:
+        """Modules of the last block that may be run at some places only: as they were made, under no row's patch."""
+        if self.exact or self.timeline.replaced or self.model is not self.timeline.model:
+            return []
+        owners = {name.rpartition(".")[0] for name in patched.factors}
+        return [
+            name for name in self._read_where_asked
+            if not any(owner == name or owner.startswith(f"{name}.") for owner in owners)
+        ]  # fmt: skip
 
     def _drift(self, prompt: str | None, logp: torch.Tensor) -> tuple[float, float] | None:
         """(KL, moved) from the unedited model's next word [V], which is asked first and kept."""
@@ -343,13 +364,19 @@ class EditedLM(HFLM):
             )
 
 
-def _last_mlp(model: Any) -> str | None:
-    """The name of the last block's MLP; None in a model of a family that is not known."""
+def _read_where_asked(model: Any) -> tuple[str, ...]:
+    """`ModuleMap.read_where_asked`; nothing in a model of a family that is not known."""
     try:
-        modules = module_map(model)
+        return module_map(model).read_where_asked()
     except ModelError:
-        return None
-    return modules.mlp(modules.layers - 1)
+        return ()
+
+
+def _alike(order: Sequence[tuple[Row, int]], size: int, worth: int) -> Iterator[list[tuple[Row, int]]]:
+    """Batches of at most `size` rows of similar length."""
+    for chunk in (order[start : start + size] for start in range(0, len(order), size)):
+        for group in by_width([len(row.ids) for row, _ in chunk], worth):
+            yield [chunk[i] for i in group]
 
 
 def _before(tokens: list[int], ends: set[int | None]) -> list[int]:

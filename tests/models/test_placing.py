@@ -18,7 +18,7 @@ from editharness.models.load import LoadedModel, load_model
 from editharness.models.placing import devices, parse_place
 from editharness.options import resolve_options
 from editharness.patch import LowRank, WeightPatch, apply
-from editharness.patch.per_row import fits
+from editharness.patch.per_row import fits, rooms
 from editharness.patch.values import full
 from editharness.registry import load_plugins
 from editharness.testing.tiny import TEXT, save_tiny, tiny
@@ -79,7 +79,7 @@ def offloaded(llama: Path) -> LoadedModel:
 def test_a_layer_on_the_disk_cannot_be_edited(llama: Path) -> None:
     loaded, name = offloaded(llama), "model.layers.2.mlp.down_proj.weight"
     patch = WeightPatch({name: LowRank(torch.ones(32, 1), torch.ones(1, 96))})
-    assert not fits(loaded.model, patch)
+    assert not fits(patch, rooms(loaded.model))
     wanted = f"{name} is offloaded and cannot be edited: put its layer on a device with --device-map"
     with pytest.raises(MethodError, match=wanted):
         apply(loaded.model, patch)

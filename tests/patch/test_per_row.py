@@ -11,7 +11,7 @@ from torch import Tensor
 from editharness.models.load import weights_digest
 from editharness.models.modules import module_map
 from editharness.patch import Dense, LowRank, ModulePatch, WeightPatch, apply
-from editharness.patch.per_row import fits, per_row
+from editharness.patch.per_row import fits, per_row, rooms
 from editharness.testing.tiny import FAMILIES, tiny
 
 IDS = torch.tensor([[5, 6, 7, 8], [9, 10, 11, 12], [13, 14, 15, 16], [5, 6, 7, 8]])
@@ -72,12 +72,12 @@ def test_what_rows_cannot_carry_does_not_fit() -> None:
     one = low_rank(model, 1, 1, 0)
     name, delta = next(iter(one.deltas.items()))
     assert isinstance(delta, LowRank)
-    assert fits(model, one)
-    assert not fits(model, None)
-    assert not fits(model, ModulePatch({}))
-    assert not fits(model, WeightPatch({name: Dense(delta.a @ delta.b)}))
-    assert not fits(model, low_rank(model, 1, 24, 0)), "factors nearly as large as the weight"
+    assert fits(one, rooms(model))
+    assert not fits(None, rooms(model))
+    assert not fits(ModulePatch({}), rooms(model))
+    assert not fits(WeightPatch({name: Dense(delta.a @ delta.b)}), rooms(model))
+    assert not fits(low_rank(model, 1, 24, 0), rooms(model)), "factors nearly as large as the weight"
     norm = "model.layers.1.input_layernorm.weight"
-    assert not fits(model, WeightPatch({norm: LowRank(torch.ones(32, 1), torch.ones(1, 1))}))
-    assert not fits(model, WeightPatch({"model.nowhere.weight": delta}))
-    assert not fits(model.to(torch.bfloat16), one), "rounding in 16 bits is part of an edit"
+    assert not fits(WeightPatch({norm: LowRank(torch.ones(32, 1), torch.ones(1, 1))}), rooms(model))
+    assert not fits(WeightPatch({"model.nowhere.weight": delta}), rooms(model))
+    assert not fits(one, rooms(model.to(torch.bfloat16))), "rounding in 16 bits is part of an edit"

@@ -33,21 +33,28 @@ def chunks(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         yield chunk
 
 
-WORTH_A_PASS = 64
-"""Columns of padding that must be saved before rows are run in one more forward pass."""
+WORTH_A_PASS = 32
+"""Columns of padding that must be saved before rows are run in one more forward pass (`benchmarks/speed`)."""
+WORTH_A_LAUNCH = 512
+"""The same where every operation is launched on a device beside the processor: an estimate, not measured."""
 
 
-def by_width(widths: Sequence[int]) -> list[list[int]]:
+def worth_a_pass(device: torch.device) -> int:
+    """The one of these that holds for a device."""
+    return WORTH_A_PASS if device.type == "cpu" else WORTH_A_LAUNCH
+
+
+def by_width(widths: Sequence[int], worth: int = WORTH_A_PASS) -> list[list[int]]:
     """Rows [k] in groups that are worth a forward pass each: cut where most columns of padding are saved."""
     order = sorted(range(len(widths)), key=lambda row: (widths[row], row))
     whole = len(order) * widths[order[-1]]
     cuts = [at for at in range(1, len(order)) if widths[order[at - 1]] < widths[order[at]]]
     costs = {at: at * widths[order[at - 1]] + (len(order) - at) * widths[order[-1]] for at in cuts}
     best = min(costs, key=lambda at: costs[at], default=0)
-    if not best or whole - costs[best] < WORTH_A_PASS:
+    if not best or whole - costs[best] < worth:
         return [order]
     return [[part[i] for i in group] for part in (order[:best], order[best:])
-            for group in by_width([widths[row] for row in part])]  # fmt: skip
+            for group in by_width([widths[row] for row in part], worth)]  # fmt: skip
 
 
 def read(model: nn.Module, prompts: Prompts, wanted: Mapping[str, Side], *, budget: int = 4096) -> dict[str, Tensor]:

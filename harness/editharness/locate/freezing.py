@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from transformers import DynamicCache
 
-from editharness.locate.forward import by_width, only_positions, only_there
+from editharness.locate.forward import by_width, only_positions, only_there, worth_a_pass
 from editharness.locate.frozen import Frozen, Part, Shown, Site
 from editharness.locate.sharing import by_beginning
 from editharness.models.capture import Side, capture
@@ -38,16 +38,17 @@ def freeze(model: nn.Module, modules: ModuleMap, layer: int, rows: Rows, sites: 
     base = layer - 1 if inside else layer
     lengths, entries = rows.mask.sum(dim=1), rows.position[:, rows.start].tolist()
     own = _unaligned(rows, lengths)
+    worth = worth_a_pass(rows.ids.device)
     groups = [
         ([alike.members[at] for at in group], alike.shared)
-        for alike in by_beginning([ids[:entry] for ids, entry in zip(own.tolist(), entries, strict=True)])
-        for group in by_width([int(lengths[row]) - alike.shared for row in alike.members])
+        for alike in by_beginning([ids[:entry] for ids, entry in zip(own.tolist(), entries, strict=True)], worth)
+        for group in by_width([int(lengths[row]) - alike.shared for row in alike.members], worth)
     ]
     wanted = _Wanted.of(modules, layer, base, sites)
     found = [_read(model, modules, wanted, rows, own, group, shared) for group, shared in groups]
     back = torch.tensor([row for group, _ in groups for row in group], device=rows.ids.device).argsort()
     whole = Shown.joined(found, back)
-    parts = tuple(Part.of(rows, group, whole) for group in by_width(rows.widths().tolist()))
+    parts = tuple(Part.of(rows, group, whole) for group in by_width(rows.widths().tolist(), worth))
     return Frozen(parts, whole.seen, whole.tail, layer, base, rows.start)
 
 

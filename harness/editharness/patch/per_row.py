@@ -9,10 +9,10 @@ the rounding of W + a b is part of the edit, so such a patch does not fit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -29,11 +29,28 @@ WORTH = 0.25
 `benchmarks/speed --only ranks`: asking together is faster up to about a half, and every row holds its factors."""
 
 
-def fits(model: nn.Module, patch: Patch | None) -> bool:
+def rooms(model: nn.Module) -> Callable[[str], float]:
+    """For a parameter's name, the most numbers that factors of a change of it may have for rows to carry it; 0: none."""
+
+    @cache
+    def room(name: str) -> float:
+        try:
+            module, weight = model.get_submodule(_owner(name)), model.get_parameter(name)
+        except AttributeError:
+            return 0.0
+        linear = isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
+        wide = weight.dtype in (torch.float32, torch.float64)
+        return WORTH * weight.numel() * (linear and wide and name.endswith(".weight") and not weight.is_meta)
+
+    return room
+
+
+def fits(patch: Patch | None, room: Callable[[str], float]) -> bool:
     """Whether rows can carry this patch: low-rank changes of fp32 or fp64 weights of linear modules, small ones."""
-    if not isinstance(patch, WeightPatch):
-        return False
-    return all(isinstance(delta, LowRank) and _fits(model, name, delta) for name, delta in patch.deltas.items())
+    return isinstance(patch, WeightPatch) and all(
+        isinstance(delta, LowRank) and delta.a.numel() + delta.b.numel() <= room(name)
+        for name, delta in patch.deltas.items()
+    )
 
 
 @dataclass
@@ -52,7 +69,7 @@ class Patched:
     def add(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, *, name: str) -> Tensor:
         """A forward hook: the module's output [rows, T, d_out], with each row's own change added."""
         left, right = self.factors[name]
-        return output + torch.bmm(torch.bmm(inputs[0], left), right)
+        return torch.baddbmm(output, torch.bmm(inputs[0], left), right)
 
 
 @contextmanager
@@ -79,17 +96,6 @@ def _factors(module: nn.Module, deltas: Sequence[Any]) -> tuple[Tensor, Tensor]:
         if pair is not None:
             left[row, :, : pair[0].shape[1]], right[row, : pair[1].shape[0]] = pair
     return left, right
-
-
-def _fits(model: nn.Module, name: str, delta: LowRank) -> bool:
-    try:
-        module, weight = model.get_submodule(_owner(name)), model.get_parameter(name)
-    except AttributeError:
-        return False
-    linear = isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
-    small = delta.a.numel() + delta.b.numel() <= WORTH * weight.numel()
-    wide = weight.dtype in (torch.float32, torch.float64)
-    return linear and small and wide and name.endswith(".weight") and not weight.is_meta
 
 
 def _owner(parameter: str) -> str:
