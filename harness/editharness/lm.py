@@ -373,10 +373,11 @@ def _read_where_asked(model: Any) -> tuple[str, ...]:
 
 
 def _alike(order: Sequence[tuple[Row, int]], size: int, worth: int) -> Iterator[list[tuple[Row, int]]]:
-    """Batches of at most `size` rows of similar length."""
-    for chunk in (order[start : start + size] for start in range(0, len(order), size)):
-        for group in by_width([len(row.ids) for row, _ in chunk], worth):
-            yield [chunk[i] for i in group]
+    """Batches of at most `size` rows of similar length, the longest first."""
+    widths = [len(row.ids) for row, _ in order]
+    for group in reversed(by_width(widths, worth)):
+        for start in range(0, len(group), size):
+            yield [order[i] for i in sorted(group)[start : start + size]]
 
 
 def _before(tokens: list[int], ends: set[int | None]) -> list[int]:

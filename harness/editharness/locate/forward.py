@@ -33,19 +33,21 @@ def chunks(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         yield chunk
 
 
-WORTH_A_PASS = 32
+WORTH_A_PASS = 16
 """Columns of padding that must be saved before rows are run in one more forward pass (`benchmarks/speed`)."""
 WORTH_A_LAUNCH = 512
 """The same where every operation is launched on a device beside the processor: an estimate, not measured."""
 
 
-def worth_a_pass(device: torch.device) -> int:
-    """The one of these that holds for a device."""
-    return WORTH_A_PASS if device.type == "cpu" else WORTH_A_LAUNCH
+def worth_a_pass(device: torch.device, *, gradient: bool = False) -> int:
+    """The one of these that holds for a device, twice as many for a pass that also goes back."""
+    return (WORTH_A_PASS if device.type == "cpu" else WORTH_A_LAUNCH) * (2 if gradient else 1)
 
 
 def by_width(widths: Sequence[int], worth: int = WORTH_A_PASS) -> list[list[int]]:
     """Rows [k] in groups that are worth a forward pass each: cut where most columns of padding are saved."""
+    if not widths:
+        return []
     order = sorted(range(len(widths)), key=lambda row: (widths[row], row))
     whole = len(order) * widths[order[-1]]
     cuts = [at for at in range(1, len(order)) if widths[order[at - 1]] < widths[order[at]]]

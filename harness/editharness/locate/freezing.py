@@ -38,7 +38,7 @@ def freeze(model: nn.Module, modules: ModuleMap, layer: int, rows: Rows, sites: 
     base = layer - 1 if inside else layer
     lengths, entries = rows.mask.sum(dim=1), rows.position[:, rows.start].tolist()
     own = _unaligned(rows, lengths)
-    worth = worth_a_pass(rows.ids.device)
+    worth = worth_a_pass(rows.ids.device, gradient=True)
     groups = [
         ([alike.members[at] for at in group], alike.shared)
         for alike in by_beginning([ids[:entry] for ids, entry in zip(own.tolist(), entries, strict=True)], worth)

@@ -30,7 +30,7 @@ WORTH = 0.25
 
 
 def rooms(model: nn.Module) -> Callable[[str], float]:
-    """For a parameter's name, the most numbers that factors of a change of it may have for rows to carry it; 0: none."""
+    """For a parameter's name, how many numbers factors of its change may have for rows to carry it; 0: none."""
 
     @cache
     def room(name: str) -> float:
