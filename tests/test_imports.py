@@ -21,7 +21,7 @@ HEAVY = ("torch", "transformers", "lm_eval", "datasets", "numpy")
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
-        "errors charts durable",
+        "allocation errors charts durable",
         "types cache progress reporting memory",
         "hooks options method protocol config judge claims",
         "plugin_loading task_index registry presets",

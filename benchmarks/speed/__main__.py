@@ -33,6 +33,8 @@ import torch
 import values
 import work
 
+from editharness.allocation import keep_freed_memory
+
 PARTS = ("values", "answers", "solve", "sequence", "scaling", "ranks", "work", "starts")
 
 
@@ -115,6 +117,7 @@ def main() -> None:
     if unknown := sorted(set(parts) - set(PARTS)):
         parser.error(f"no part {unknown[0]!r}: choose from {', '.join(PARTS)}")
     torch.set_num_threads(args.threads)
+    keep_freed_memory()  # as `editharness` does
     cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
                 if line.startswith("model name")), platform.machine())  # fmt: skip
     threads = f"{args.threads} thread{'s' * (args.threads > 1)}"

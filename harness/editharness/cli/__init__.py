@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from editharness import __version__
+from editharness.allocation import keep_freed_memory
 from editharness.errors import EditHarnessError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ COMMANDS: Mapping[str, Command] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status: 0, 2 for what the user can mend (one line says what), 130 when interrupted."""
+    keep_freed_memory()
     try:
         status = _dispatch(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from transformers import DynamicCache
 
+from editharness.locate.attending import separable
 from editharness.locate.forward import by_width, only_positions, only_there, worth_a_pass
 from editharness.locate.frozen import Frozen, Part, Shown, Site
 from editharness.locate.sharing import by_beginning
@@ -49,7 +50,7 @@ def freeze(model: nn.Module, modules: ModuleMap, layer: int, rows: Rows, sites: 
     back = torch.tensor([row for group, _ in groups for row in group], device=rows.ids.device).argsort()
     whole = Shown.joined(found, back)
     parts = tuple(Part.of(rows, group, whole) for group in by_width(rows.widths().tolist(), worth))
-    return Frozen(parts, whole.seen, whole.tail, layer, base, rows.start)
+    return Frozen(parts, whole.seen, whole.tail, layer, base, rows.start, separable(model))
 
 
 @dataclass(frozen=True)

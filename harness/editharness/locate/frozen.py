@@ -80,7 +80,7 @@ class Part:
         row = torch.tensor(group, device=rows.ids.device)
         left, width = int(rows.mask[row].any(dim=0).nonzero()[0]), int(rows.widths()[row].max())
         past = {
-            layer: (_rows(keys, row)[:, :, left:], _rows(values, row)[:, :, left:])
+            layer: (_rows(keys, row)[:, :, left:].contiguous(), _rows(values, row)[:, :, left:].contiguous())
             for layer, (keys, values) in whole.past.items()
         }
         maps = {name: _rows(made, row)[:, :width] for name, made in whole.maps.items()}
@@ -102,7 +102,8 @@ class Frozen:
     """What a value search at `layer` never changes, for rows aligned where the searched vectors enter.
 
     seen: per site its output there [rows, d]. base: the last layer that the search does not run again, -1 for none;
-    tail: what that block hands on beside the stream (None where it hands on a bare tensor). The rest is in `parts`.
+    tail: what that block hands on beside the stream (None where it hands on a bare tensor). apart: what chooses the
+    attention where that to the past can be taken apart (`attending.separable`). The rest is in `parts`.
     """
 
     parts: tuple[Part, ...]
@@ -111,6 +112,12 @@ class Frozen:
     layer: int
     base: int
     start: int
+    apart: tuple[Any, ...] = ()
+
+    @property
+    def order(self) -> Tensor:
+        """All rows, part by part."""
+        return torch.cat([part.row for part in self.parts])
 
     def without(self, gone: Tensor, rows: Rows) -> Frozen:
         """The rows that are not `gone`, renumbered as in `rows`, which has no others."""

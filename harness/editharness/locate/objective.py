@@ -49,7 +49,8 @@ class Seen:
     @property
     def labels(self) -> Tensor:
         """The target tokens [k], in the order of the place "target"."""
-        return self.rows.labels[self.rows.labels != IGNORED]
+        labels = self.rows.labels[torch.unique_consecutive(self.row["target"])]
+        return labels[labels != IGNORED]
 
     def by_edit(self, rows: Tensor, values: Tensor) -> Tensor:
         """Sum over an edit's rows: rows [k] and values [k] -> [n]."""

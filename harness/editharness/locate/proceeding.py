@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from editharness.locate.attending import Beside, beside
 from editharness.locate.forward import only_first, only_positions, only_there, overriding, through_lens
 from editharness.locate.freezing import site_name
 from editharness.locate.frozen import Frozen, Part, Site
@@ -28,29 +29,27 @@ def proceed(
     rows: Rows,
     frozen: Frozen,
     added: Mapping[Site, Tensor],
-    asked: tuple[Tensor, Tensor],
+    asked: Sequence[tuple[Tensor, Tensor]],
     lens: int | None = None,
-) -> tuple[Tensor, Tensor | None]:
-    """Logits [positions, vocabulary] at `asked` (row, column from `start` on), vectors [rows, d_h] added at `start`.
+) -> tuple[list[Tensor], Tensor | None]:
+    """Logits [positions, vocabulary] at each of `asked` (row, column from `start` on), vectors [rows, d_h] added there.
 
-    Both come in the vectors' dtype. With `lens` also the head's logits [rows, vocabulary] on that block's stream at
-    `start`. The model itself makes its masks and rotations; the blocks up to `frozen.base` hand the stream on
-    untouched, so this needs no knowledge of an architecture.
+    Rows are asked in the order of `frozen.order`. All comes in the vectors' dtype. With `lens` also the head's logits
+    [rows, vocabulary] on that block's stream at `start`. The model itself makes its masks and rotations; the blocks up
+    to `frozen.base` hand the stream on untouched, so this needs no knowledge of an architecture.
     """
-    row, column = asked
-    logits, looked, order = [], [], []
+    logits, looked = [], []
     for part in frozen.parts:
-        local = torch.full((len(rows.ids),), -1, device=row.device)
-        local[part.row] = torch.arange(len(part.row), device=row.device)
-        mine = (local[row] >= 0).nonzero(as_tuple=True)[0]
+        local = torch.full((len(rows.ids),), -1, device=rows.ids.device)
+        local[part.row] = torch.arange(len(part.row), device=local.device)
+        mine = [(local[row][local[row] >= 0], column[local[row] >= 0]) for row, column in asked]
+        row, column = (torch.cat(one) for one in zip(*mine, strict=True))
         moved = {site: delta[part.row] for site, delta in added.items()}
-        said, seen = _proceed(model, modules, rows, frozen, part, moved, (local[row[mine]], column[mine]), lens)
-        logits.append(said)
+        said, seen = _proceed(model, modules, rows, frozen, part, moved, (row, column), lens)
+        logits.append(torch.split(said, [len(row) for row, _ in mine]))
         looked.append(seen)
-        order.append(mine)
-    back, back_rows = torch.cat(order).argsort(), torch.cat([part.row for part in frozen.parts]).argsort()
-    through = None if lens is None else torch.cat([one for one in looked if one is not None])[back_rows]
-    return torch.cat(logits)[back], through
+    through = None if lens is None else torch.cat([one for one in looked if one is not None])[frozen.order.argsort()]
+    return [torch.cat(some) for some in zip(*logits, strict=True)], through
 
 
 def _proceed(
@@ -81,9 +80,14 @@ def _proceed(
         if lens != modules.layers - 1:
             spare = [name for name in modules.read_where_asked() if name not in part.maps]
             stack.enter_context(only_there(map(model.get_submodule, spare), *asked))
+        if frozen.apart:
+            first = min(map(int, asked[1].tolist()), default=part.width - 1)
+            last = {} if lens == modules.layers - 1 else {modules.layers - 1: first}
+            stack.enter_context(beside(frozen.apart, part.past, last))
         output = model(
             input_ids=rows.ids[part.row, columns], attention_mask=rows.mask[part.row, part.left : end],
-            position_ids=rows.position[part.row, columns], past_key_values=frozen.cache(part), use_cache=True,
+            position_ids=rows.position[part.row, columns], use_cache=True,
+            past_key_values=Beside(rows.start - part.left) if frozen.apart else frozen.cache(part),
         )  # fmt: skip
     looked = through_lens(model, modules, kept[modules.block(lens)]) if lens is not None else None
     return output.logits.to(dtype), None if looked is None else looked.to(output.logits.device, dtype)

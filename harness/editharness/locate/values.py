@@ -126,6 +126,7 @@ def _search(
 ) -> Values:
     """One chunk, from the first pass to the last edit's stop."""
     frozen = freeze(model, modules, layer, rows, search.sites)
+    anchors = {name: _as_asked(logp, rows, frozen.order) for name, logp in anchors.items()}
     origins = {site: _origin(rows, seen, search.shifted) for site, seen in frozen.seen.items()}
     initial, _ = origins[search.vectors[0].site]
     deltas = tuple(torch.zeros_like(initial, requires_grad=True) for _ in search.vectors)
@@ -196,24 +197,23 @@ def _look(
 
     δ on the MLP's output is δ on the residual stream where the block adds its MLP's output to it as it is.
     """
-    asked = _asked(rows, search.objective)
+    asked = _asked(rows, search.objective, frozen.order)
     added = {vector.site: delta[rows.edit] for vector, delta in zip(search.vectors, deltas, strict=True)}
     if search.shifted:
         added = {site: delta * rows.entered[:, None].to(delta.dtype) for site, delta in added.items()}
-    row, column = (torch.cat(parts) for parts in zip(*asked.values(), strict=True))
-    logits, looked = proceed(model, modules, rows, frozen, added, (row, column), search.lens)
-    parts = torch.split(logits.log_softmax(dim=-1), [len(row) for row, _ in asked.values()])
-    logp: dict[Place, Tensor] = dict(zip(asked, parts, strict=True))
+    logits, looked = proceed(model, modules, rows, frozen, added, list(asked.values()), search.lens)
+    logp: dict[Place, Tensor] = {place: one.log_softmax(dim=-1) for place, one in zip(asked, logits, strict=True)}
     rows_of = {place: row for place, (row, _) in asked.items()}
     if looked is not None:
         logp["lens"], rows_of["lens"] = looked.log_softmax(dim=-1), torch.arange(len(looked), device=looked.device)
     return Seen(rows, logp, rows_of, deltas, norms)
 
 
-def _asked(rows: Rows, objective: Objective) -> dict[Place, tuple[Tensor, Tensor]]:
-    """Row and column (from `start` on) of every logit that is needed, per place."""
-    essence = rows.essence.nonzero(as_tuple=True)[0]
-    row, column = (rows.labels[:, rows.start :] != IGNORED).nonzero(as_tuple=True)
+def _asked(rows: Rows, objective: Objective, order: Tensor) -> dict[Place, tuple[Tensor, Tensor]]:
+    """Row and column (from `start` on) of every logit that is needed, per place, rows in this order."""
+    essence = order[rows.essence[order]]
+    place, column = (rows.labels[order, rows.start :] != IGNORED).nonzero(as_tuple=True)
+    row = order[place]
     ends = rows.mask[essence, rows.start :].sum(dim=1) - 1
     found: dict[Place, tuple[Tensor, Tensor]] = {
         "target": (row, column),
@@ -221,6 +221,14 @@ def _asked(rows: Rows, objective: Objective) -> dict[Place, tuple[Tensor, Tensor
         "essence_end": (essence, ends),
     }
     return {place: where for place, where in found.items() if place in objective.places}
+
+
+def _as_asked(logp: Mapping[Place, Tensor], rows: Rows, order: Tensor) -> dict[Place, Tensor]:
+    """An anchor that was read row by row, in the order in which rows are asked."""
+    essence = rows.essence.nonzero(as_tuple=True)[0]
+    read = {"target": (rows.labels != IGNORED).nonzero(as_tuple=True)[0], "essence": essence, "essence_end": essence}
+    back = order.argsort()
+    return {place: one[back[read[place]].argsort(stable=True)] if place in read else one for place, one in logp.items()}
 
 
 def _without(logp: Mapping[Place, Tensor], seen: Seen, gone: Tensor) -> dict[Place, Tensor]:
