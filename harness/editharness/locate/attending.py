@@ -101,11 +101,10 @@ def attend(
     query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
     scores = torch.cat([query @ keys.mT, query @ key.mT], dim=-1)
     if attention_mask.dtype == torch.bool:
-        scores = scores.masked_fill(~attention_mask, torch.finfo(scores.dtype).min)
-    else:
-        scores = scores + attention_mask
-    weights = scores.softmax(dim=-1)
-    seen = weights[..., :old] @ values + weights[..., old:] @ value
+        least = torch.finfo(scores.dtype).min
+        attention_mask = torch.zeros_like(attention_mask, dtype=scores.dtype).masked_fill(~attention_mask, least)
+    to_old, to_new = torch.split((scores + attention_mask).softmax(dim=-1), [old, new], dim=-1)
+    seen = to_old @ values + to_new @ value
     return pad(seen.transpose(1, 2), (0, 0, 0, 0, first, 0)).contiguous(), None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -35,13 +35,17 @@ def chunks(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
 
 WORTH_A_PASS = 16
 """Columns of padding that must be saved before rows are run in one more forward pass (`benchmarks/speed`)."""
+WORTH_A_PASS_BACK = 96
+"""The same of a pass that also goes back, through a few layers."""
 WORTH_A_LAUNCH = 512
-"""The same where every operation is launched on a device beside the processor: an estimate, not measured."""
+"""The same of any pass where operations are launched on a device beside the processor: an estimate, not measured."""
 
 
 def worth_a_pass(device: torch.device, *, gradient: bool = False) -> int:
-    """The one of these that holds for a device, twice as many for a pass that also goes back."""
-    return (WORTH_A_PASS if device.type == "cpu" else WORTH_A_LAUNCH) * (2 if gradient else 1)
+    """The one of these that holds."""
+    if device.type != "cpu":
+        return WORTH_A_LAUNCH
+    return WORTH_A_PASS_BACK if gradient else WORTH_A_PASS
 
 
 def by_width(widths: Sequence[int], worth: int = WORTH_A_PASS) -> list[list[int]]:
@@ -110,7 +114,9 @@ def only_positions(head: nn.Module, row: Tensor, position: Tensor) -> Iterator[N
 
     def there(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         hidden = inputs[0]
-        flat = _flat(row, position, hidden)
+        columns = hidden.shape[1]
+        # positions may count from the end; the head may be on another device than the rows
+        flat = (row * columns + position % columns).to(hidden.device)
         return (hidden.flatten(0, 1).index_select(0, flat), *inputs[1:])
 
     hook = head.register_forward_pre_hook(there)
@@ -120,21 +126,19 @@ def only_positions(head: nn.Module, row: Tensor, position: Tensor) -> Iterator[N
         hook.remove()
 
 
-def _flat(row: Tensor, position: Tensor, hidden: Tensor) -> Tensor:
-    """Places in hidden states [B, T, d] counted through; positions from the end are negative.
-
-    Hidden states may be on another device than the rows."""
-    return (row * hidden.shape[1] + position % hidden.shape[1]).to(hidden.device)
-
-
 @contextmanager
 def only_there(modules: Iterable[nn.Module], row: Tensor, position: Tensor) -> Iterator[None]:
     """Modules that treat every position alone are run at these [k] only; elsewhere they give zeros."""
 
+    @cache
+    def places(columns: int) -> Tensor:
+        # each place once: a gradient must not come back twice
+        flat: Tensor = torch.unique(row * columns + position % columns)
+        return flat
+
     def at_places(own: Callable[..., Tensor], hidden: Tensor, *rest: Any, **named: Any) -> Tensor:
         rows, columns = hidden.shape[:2]
-        # each place once: a gradient must not come back twice
-        flat = torch.unique(_flat(row, position, hidden))
+        flat = places(columns).to(hidden.device)
         made = own(hidden.flatten(0, 1).index_select(0, flat)[None], *rest, **named)[0]
         return made.new_zeros(rows * columns, made.shape[-1]).index_copy(0, flat, made).view(rows, columns, -1)
 

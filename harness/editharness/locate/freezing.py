@@ -55,7 +55,8 @@ def freeze(model: nn.Module, modules: ModuleMap, layer: int, rows: Rows, sites: 
 
 @dataclass(frozen=True)
 class _Wanted:
-    """Modules whose outputs are kept (sites: at the entry alone), and those that need not be run at all."""
+    """Modules whose outputs are kept (sites: at the entry alone), those that need not be run at all (`unread`), and
+    those that need not be run from the entry on (`left`)."""
 
     layer: int
     base: int
@@ -63,6 +64,7 @@ class _Wanted:
     below: str | None
     maps: tuple[str, ...]
     unread: tuple[str, ...]
+    left: tuple[str, ...]
 
     @classmethod
     def of(cls, modules: ModuleMap, layer: int, base: int, sites: Collection[Site]) -> _Wanted:
@@ -73,6 +75,7 @@ class _Wanted:
         return cls(
             layer, base, {site: site_name(modules, layer, site) for site in sites},
             modules.blocks[base] if base >= 0 else None, maps, unread if layer < modules.layers - 1 else (),
+            tuple(name for above in range(layer + 1, modules.layers - 1) for name in modules.for_itself(above)),
         )  # fmt: skip
 
 
@@ -98,6 +101,8 @@ def _read(
         if shared:
             model(input_ids=own[row[:1], :shared], past_key_values=cache, use_cache=True)
             cache.batch_repeat_interleave(len(group))
+        early = (column[shared:] < rows.position[row, rows.start, None]).nonzero(as_tuple=True)
+        stack.enter_context(only_there(map(model.get_submodule, wanted.left), *early))
         model(
             input_ids=own[row][:, shared : len(column)], attention_mask=column < lengths[:, None],
             position_ids=column[shared:].expand(len(group), -1), past_key_values=cache, use_cache=True,

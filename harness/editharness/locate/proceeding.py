@@ -81,8 +81,8 @@ def _proceed(
             spare = [name for name in modules.read_where_asked() if name not in part.maps]
             stack.enter_context(only_there(map(model.get_submodule, spare), *asked))
         if frozen.apart:
-            first = min(map(int, asked[1].tolist()), default=part.width - 1)
-            last = {} if lens == modules.layers - 1 else {modules.layers - 1: first}
+            earliest = min(asked[1].tolist(), default=part.width - 1)
+            last = {} if lens == modules.layers - 1 else {modules.layers - 1: earliest}
             stack.enter_context(beside(frozen.apart, part.past, last))
         output = model(
             input_ids=rows.ids[part.row, columns], attention_mask=rows.mask[part.row, part.left : end],

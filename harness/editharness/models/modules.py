@@ -141,12 +141,15 @@ class ModuleMap:
         """The attention's maps of the stream: queries, keys, values, or one for all; none where they are not known."""
         return tuple(f"{self.block(layer)}.{name}" for name in self.layout.reads if self.attention_known)
 
+    def for_itself(self, layer: int) -> tuple[str, ...]:
+        """What a block runs for a token's own stream alone: its MLP, its attention's map to the stream if known."""
+        return (self.mlp(layer), *((f"{self.block(layer)}.{self.layout.writes}",) if self.attention_known else ()))
+
     def read_where_asked(self) -> tuple[str, ...]:
-        """What the last block runs for a token's own logits alone: its MLP, its attention's last map, its queries."""
+        """What the last block runs for a token's own logits alone: as `for_itself`, and its queries if not fused."""
         last = self.layers - 1
         queries = self.attention_reads(last)[:1] if len(self.layout.reads) > 1 else ()
-        writes = (f"{self.block(last)}.{self.layout.writes}",) if self.attention_known else ()
-        return (self.mlp(last), *writes, *queries)
+        return (*self.for_itself(last), *queries)
 
     def down_weight(self, layer: int) -> str:
         """The parameter that locate-then-edit methods change."""
