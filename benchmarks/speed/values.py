@@ -17,7 +17,7 @@ from editharness.models.modules import module_map
 from editharness.models.spans import encode_edits, essence_prompts
 from editharness.types import Edit
 
-OPTIONS = ValueOptions(row_tokens=4096)
+OPTIONS = ValueOptions(row_tokens=8192)
 SLOW = 20
 """The slow side does so many of the edits, spread over all."""
 

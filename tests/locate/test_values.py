@@ -165,6 +165,15 @@ def test_contexts_that_many_edits_share_change_nothing(
         torch.testing.assert_close(found.target[number], alone.target[0], rtol=1e-3, atol=2e-4)
 
 
+def test_a_model_in_16_bits_is_searched_with_vectors_in_32(made: Callable[..., Any], edits: list[Edit]) -> None:
+    model, tokenizer = tiny("llama")
+    found = searched(model.bfloat16(), tokenizer, edits, FEW)
+    whole = searched(made("llama")[0], tokenizer, edits, FEW)
+    assert found.target.dtype == found.loss.dtype == torch.float32
+    assert not torch.equal(found.target, found.target.bfloat16().float())
+    torch.testing.assert_close(found.loss, whole.loss, rtol=0.02, atol=0.02)
+
+
 def test_the_loss_falls_and_the_ball_holds(made: Callable[..., Any], edits: list[Edit]) -> None:
     model, tokenizer = made("llama")
     start = searched(model, tokenizer, edits, ValueOptions(steps=1, weight_decay=0.0))

@@ -3,8 +3,8 @@
     softmax([Q Kpᵀ, Q Kᵀ] / √d + mask) [Vp; V]
 
 The fused kernel wants both in one tensor, copied in every pass, and takes the gradient of the past as well; on a CPU
-that is twice the time. It is left to its own where a model uses another attention than torch's, on other devices, and
-where the new tokens are more than the past ones.
+that is twice the time. It is left to its own where a model uses another attention than torch's, on other devices, in 16
+bits, and where there is one new token or are many.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NAME = "editharness_frozen_past"
+MANY = 64
+"""New tokens above which the fused kernel is left to its own."""
 FrozenPast = Mapping[int, tuple["Tensor", "Tensor"]]
 """Per layer keys and values [B, heads, S, d]."""
 
@@ -55,7 +57,8 @@ def separable(model: nn.Module) -> tuple[Any, ...]:
     """The configurations by which a model whose attention can be taken apart chooses it; none of one that cannot be."""
     attentions: list[Any] = [part for part in model.modules() if hasattr(part, "layer_idx") and hasattr(part, "config")]
     ours = all(part.config._attn_implementation == "sdpa" for part in attentions)
-    if not ours or any(weight.device.type != "cpu" for weight in model.parameters()):
+    wide = (torch.float32, torch.float64)  # in 16 bits the kernel rounds less than these products do
+    if not ours or any(weight.device.type != "cpu" or weight.dtype not in wide for weight in model.parameters()):
         return ()
     parts: list[Any] = [part for part in model.modules() if hasattr(part, "config")] if attentions else []
     return tuple({id(part.config): part.config for part in parts}.values())
@@ -88,7 +91,7 @@ def attend(
     past, wanted = _past.get()
     keys, values = past[layer]
     new, old = query.shape[2], keys.shape[2]
-    if attention_mask is None or new > old:
+    if attention_mask is None or new == 1 or new > MANY:
         key, value = torch.cat([keys, key], dim=2), torch.cat([values, value], dim=2)
         given: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
@@ -96,15 +99,19 @@ def attend(
         return given
     first = wanted.get(layer, 0)
     query, attention_mask = query[:, :, first:], attention_mask[:, :, first:]
+    pieces = [(keys, values), (key, value)]
+    if new > old:  # little is copied then, and one product of both is the faster way
+        pieces = [(torch.cat([keys, key], dim=2), torch.cat([values, value], dim=2))]
     groups = query.shape[1] // key.shape[1]
-    keys, values, key, value = (repeat_kv(one, groups) for one in (keys, values, key, value))
+    pieces = [(repeat_kv(k, groups), repeat_kv(v, groups)) for k, v in pieces]
     query = query * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    scores = torch.cat([query @ keys.mT, query @ key.mT], dim=-1)
+    scores = torch.cat([query @ k.mT for k, _ in pieces], dim=-1)
     if attention_mask.dtype == torch.bool:
         least = torch.finfo(scores.dtype).min
         attention_mask = torch.zeros_like(attention_mask, dtype=scores.dtype).masked_fill(~attention_mask, least)
-    to_old, to_new = torch.split((scores + attention_mask).softmax(dim=-1), [old, new], dim=-1)
-    seen = to_old @ values + to_new @ value
+    weights = torch.split((scores + attention_mask).softmax(dim=-1), [k.shape[2] for k, _ in pieces], dim=-1)
+    first_seen, *more = (weight @ v for weight, (_, v) in zip(weights, pieces, strict=True))
+    seen = first_seen + more[0] if more else first_seen
     return pad(seen.transpose(1, 2), (0, 0, 0, 0, first, 0)).contiguous(), None
 
 
