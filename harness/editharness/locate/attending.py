@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from torch.nn.functional import pad
-from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache
+from transformers import AttentionInterface, AttentionMaskInterface, DynamicCache, PretrainedConfig
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
@@ -55,12 +55,13 @@ class Beside(DynamicCache):  # type: ignore[misc]  # transformers has no types
 
 def separable(model: nn.Module) -> tuple[Any, ...]:
     """The configurations by which a model whose attention can be taken apart chooses it; none of one that cannot be."""
-    attentions: list[Any] = [part for part in model.modules() if hasattr(part, "layer_idx") and hasattr(part, "config")]
-    ours = all(part.config._attn_implementation == "sdpa" for part in attentions)
-    wide = (torch.float32, torch.float64)  # in 16 bits the kernel rounds less than these products do
-    if not ours or any(weight.device.type != "cpu" or weight.dtype not in wide for weight in model.parameters()):
+    parts: list[Any] = [part for part in model.modules() if isinstance(getattr(part, "config", None), PretrainedConfig)]
+    attentions = [part for part in parts if hasattr(part, "layer_idx")]
+    if not attentions or any(part.config._attn_implementation != "sdpa" for part in attentions):
         return ()
-    parts: list[Any] = [part for part in model.modules() if hasattr(part, "config")] if attentions else []
+    wide = (torch.float32, torch.float64)  # in 16 bits the kernel rounds less than these products do
+    if any(weight.device.type != "cpu" or weight.dtype not in wide for weight in model.parameters()):
+        return ()
     return tuple({id(part.config): part.config for part in parts}.values())
 
 
