@@ -60,7 +60,8 @@ def separable(model: nn.Module) -> tuple[Any, ...]:
     if not attentions or any(part.config._attn_implementation != "sdpa" for part in attentions):
         return ()
     wide = (torch.float32, torch.float64)  # in 16 bits the kernel rounds less than these products do
-    if any(weight.device.type != "cpu" or weight.dtype not in wide for weight in model.parameters()):
+    weights = [weight for part in attentions for weight in part.parameters()]
+    if any(weight.device.type != "cpu" or weight.dtype not in wide for weight in weights):
         return ()
     return tuple({id(part.config): part.config for part in parts}.values())
 

@@ -110,7 +110,7 @@ def _read(
     aligned = rows.position[row].clamp(max=len(column) - 1)
     before, after = aligned[:, : rows.start], (aligned[:, rows.start :] - shared).clamp(min=0)
     return Shown(
-        {site: _columns(made[name], after[:, :1])[:, 0] for site, name in wanted.sites.items()},
+        {site: _columns(made[name], after[:, :1])[:, 0].to(row.device) for site, name in wanted.sites.items()},
         None if wanted.below is None else _columns(made[wanted.below], after),
         {name: _columns(made[name], after) for name in wanted.maps},
         {
