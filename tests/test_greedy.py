@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
 import torch
 
-from editharness.greedy import RowStop, Settings, greedy
+from editharness.greedy import WORTH_DROPPING, RowStop, Settings, greedy
 from editharness.locate.forward import by_width
 from editharness.models.modules import module_map
 from editharness.testing.tiny import FAMILIES, tiny
@@ -45,6 +46,18 @@ def test_a_row_ends_at_its_own_stop_and_the_others_go_on(family: str) -> None:
         assert one == row[:first]
     assert len(made[0]) <= 5
     assert told, "finished rows are dropped, and whoever has something per row is told"
+
+
+def test_a_row_that_waits_to_be_dropped_keeps_its_answer() -> None:
+    model, tokenizer = tiny("llama")
+    prompts = torch.randint(3, 250, (30, 6), generator=torch.Generator().manual_seed(0)).tolist()
+    whole = greedy(model, prompts, 8, RowStop(tokenizer, []), tokenizer.pad_token_id)
+    early = Counter(token for row in whole for token in set(row[:3]))
+    rare = next(token for token, rows in early.items() if rows < WORTH_DROPPING * len(prompts))
+    made = greedy(model, prompts, 8, RowStop(tokenizer, [tokenizer.decode([rare])]), tokenizer.pad_token_id)
+    ends = [next((n for n in range(1, 9) if tokenizer.decode([rare]) in tokenizer.decode(row[:n])), 8) for row in whole]
+    assert made == [row[:end] for row, end in zip(whole, ends, strict=True)]
+    assert min(ends) <= 3
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
+from tokenizers.processors import TemplateProcessing
 from torch import Tensor, nn
 
 from editharness.answered import Likelihood, Said
@@ -48,8 +49,34 @@ def made() -> tuple[Any, Any, Timeline]:
     return model, tokenizer, timeline
 
 
+def bos_tokenizer(tokenizer: Any) -> Any:
+    """The same, but it puts a token before every text."""
+    made = copy.deepcopy(tokenizer)
+    bos = made.bos_token or made.eos_token
+    made.bos_token = bos
+    made.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{bos} $A", special_tokens=[(bos, made.bos_token_id)]
+    )
+    return made
+
+
 def likelihoods(lm: HFLM, requests: list[Instance]) -> list[float]:
     return [score for score, _ in lm.loglikelihood(requests, disable_tqdm=True)]
+
+
+@pytest.mark.parametrize("add_bos", [None, False, True])
+def test_texts_encoded_together_are_encoded_as_hflm_encodes_each(
+    made: tuple[Any, Any, Timeline], add_bos: bool | None
+) -> None:
+    model, tokenizer, timeline = made
+    tokenizer = bos_tokenizer(tokenizer)
+    stock, ours = HFLM(pretrained=model, tokenizer=tokenizer), EditedLM(timeline, tokenizer)
+    stock.add_bos_token = ours.add_bos_token = add_bos
+    texts = [*PROMPTS, "ends in a space ", f"{tokenizer.bos_token}begins a text itself"]
+    found = ours._encode([asked("loglikelihood", (text, " Rome")) for text in texts])
+    assert len(found) >= 2 * len(PROMPTS)
+    for text, ids in found.items():
+        assert ids == stock.tok_encode(text)
 
 
 def test_without_a_state_it_answers_as_stock_hflm(made: tuple[Any, Any, Timeline]) -> None:

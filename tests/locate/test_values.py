@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from editharness.locate.freezing import site_name
-from editharness.locate.frozen import Site
+from editharness.locate.frozen import Site, site_name
 from editharness.locate.objective import Decay, Likelihood, Near, Objective, Schedule, Seen, published
 from editharness.locate.options import ValueOptions
 from editharness.locate.rows import aligned, inserted

@@ -13,7 +13,7 @@ from transformers import DynamicCache
 
 from editharness.locate.attending import separable
 from editharness.locate.forward import by_width, only_positions, only_there, worth_a_pass
-from editharness.locate.frozen import Frozen, Part, Shown, Site
+from editharness.locate.frozen import Frozen, Part, Shown, Site, site_name
 from editharness.locate.sharing import by_beginning
 from editharness.models.capture import Side, capture
 
@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 
     from editharness.locate.rows import Rows
     from editharness.models.modules import ModuleMap
-
-
-def site_name(modules: ModuleMap, layer: int, site: Site) -> str:
-    """The module whose output a site is."""
-    return {"block": modules.block, "mlp": modules.mlp, "attention": modules.attention}[site](layer)
 
 
 def freeze(model: nn.Module, modules: ModuleMap, layer: int, rows: Rows, sites: Collection[Site]) -> Frozen:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from editharness.locate.rows import Rows
+    from editharness.models.modules import ModuleMap
 
 Site = Literal["block", "mlp", "attention"]
 """What a searched vector is added to: the residual stream after a layer, its MLP's output, its attention's output.
@@ -25,6 +26,11 @@ Site = Literal["block", "mlp", "attention"]
 The MLP's output is what its down projection writes, also where a norm stands between it and the stream (Gemma, OLMo 2);
 likewise the attention's.
 """
+
+
+def site_name(modules: ModuleMap, layer: int, site: Site) -> str:
+    """The module whose output a site is."""
+    return {"block": modules.block, "mlp": modules.mlp, "attention": modules.attention}[site](layer)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from torch import nn
 
 from editharness.locate.attending import Beside, beside
 from editharness.locate.forward import only_first, only_positions, only_there, overriding, through_lens
-from editharness.locate.freezing import site_name
-from editharness.locate.frozen import Frozen, Part, Site
+from editharness.locate.frozen import Frozen, Part, Site, site_name
 from editharness.models.capture import capture, replaced
 
 if TYPE_CHECKING:

@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from editharness.locate.forward import only_positions
-from editharness.locate.freezing import site_name
-from editharness.locate.frozen import Site
+from editharness.locate.frozen import Site, site_name
 from editharness.mechanism.roles import SUBJECT, Role
 from editharness.models.capture import capture, replaced
 
